@@ -14,7 +14,7 @@ from kubernetes.aio.client import ApiClient
 
 from scriptix_operator.api.names import LEASE, LEDGER, PROBLEMS_ANNOTATION
 from scriptix_operator.core.cluster.installation import watched_namespaces_annotation
-from scriptix_operator.core.ratelimit.inference import PLANS
+from scriptix_operator.core.ratelimit.named_limits import PLANS
 from scriptix_operator.core.reconcile.context import Durations
 from scriptix_operator.core.scheduling.key_scheduler import Call
 from scriptix_operator.engine.clock import Clock

@@ -155,6 +155,12 @@ def test_the_pause_is_read_from_headers_and_body() -> None:
     assert refused(b"<html>", 429).retry_after is None
 
 
+@pytest.mark.parametrize("header", ["0", "8"])
+def test_retry_after_precedes_the_reset(header: str) -> None:
+    headers = {"Retry-After": header, "X-RateLimit-Reset": "9"}
+    assert refused({"error": "x"}, 429, headers).retry_after == float(header)
+
+
 @pytest.mark.parametrize(("status", "pause"), [(429, 9), (503, None)])
 def test_rate_limit_reset_is_no_retry_time_of_a_5xx(status: int, pause: float | None) -> None:
     headers = {"X-RateLimit-Reset": "9"}

@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import Protocol
 
 from scriptix_operator.api.reasons import Phase
-from scriptix_operator.core.ratelimit.inference import CLEAN_WINDOWS
+from scriptix_operator.core.ratelimit.additive_increase import CLEAN_WINDOWS
 from scriptix_operator.core.ratelimit.limiter import LATE
 from scriptix_operator.core.scheduling.circuit_breaker import MAX_TRIAL
 from scriptix_operator.core.scheduling.key_scheduler import Call

@@ -234,7 +234,7 @@ class KeySchedulers:
         self._recalled.add(fingerprint)
         wall, now = self._clock.now(), self._clock.monotonic()
         for call, limiter in self.of(fingerprint).limiters.items():
-            limiter.learn(restored_limits(observed_limits.get(call, ()), wall, now))
+            limiter.restore_limits(restored_limits(observed_limits.get(call, ()), wall, now))
 
     def is_new_to(self, fingerprint: str, source: str) -> bool:
         """Whether the starts made with a key from this source have yet to be charged."""

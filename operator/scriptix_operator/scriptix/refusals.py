@@ -16,7 +16,8 @@ from scriptix_operator.core.model.remote import CallFailure, FailureKind
 from scriptix_operator.core.model.text import one_line
 from scriptix_operator.scriptix.errors import MESSAGE_LENGTH, kind_of_status
 from scriptix_operator.scriptix.jsontext import BadReplyError, excerpt, read_object
-from scriptix_operator.scriptix.pauses import retry_after
+from scriptix_operator.scriptix.rate_headers import wait_for_reset
+from scriptix_operator.scriptix.retry_after import retry_after
 
 __all__ = ["FIELDS", "error_in_success", "refusal"]
 
@@ -58,14 +59,17 @@ def refusal(
     else:
         text = said.text or excerpt(body, redact) or _phrase(status)
     is_from_gateway = _is_from_gateway(status, reply)
+    wait = retry_after(headers, reply)
+    if wait is None and status == HTTPStatus.TOO_MANY_REQUESTS:
+        # The reset is when more calls fit. With another status it says nothing of the wait.
+        wait = wait_for_reset(headers)
     return CallFailure(
         kind=FailureKind.AMBIGUOUS if is_from_gateway else kind_of_status(status),
         message=_message(status, said.code, text),
         status=status,
         code=said.code,
         details=said.details,
-        # The limit's reset is when more calls fit; it says nothing about an unreachable service.
-        retry_after=retry_after(headers, reply, with_reset=status == HTTPStatus.TOO_MANY_REQUESTS),
+        retry_after=wait,
         is_from_gateway=is_from_gateway,
     )
 

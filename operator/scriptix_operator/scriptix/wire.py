@@ -10,7 +10,7 @@ from scriptix_operator.core.model.remote import CallFailure, FailureKind, RateLi
 from scriptix_operator.core.model.text import one_line
 from scriptix_operator.scriptix.decompress import BodyError, Decompressor
 from scriptix_operator.scriptix.errors import MESSAGE_LENGTH, NotSentError
-from scriptix_operator.scriptix.pauses import rate_limit_info
+from scriptix_operator.scriptix.rate_headers import rate_limit_info
 
 __all__ = [
     "LOCATION",

@@ -203,6 +203,6 @@ class Play:
     def _answered(self, permit: Permit, reply: Reply) -> None:
         (self.accepted if reply.failure is None else self.refused).append(permit.sent_at)
         self._idle_until = self.now + self.pause
-        if self.limiter.answered(permit, self.now, reply.failure, reply.rate_info):
+        if self.limiter.complete(permit, self.now, reply.failure, reply.rate_info):
             self.taught.append(self.now)
         self.most.append(tuple(limit.count for limit in self.limiter.limits(self.now)))

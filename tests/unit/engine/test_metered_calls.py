@@ -11,9 +11,9 @@ from scriptix_operator.core.ledger.ledger import Ledger
 from scriptix_operator.core.ledger.observed_limits import StoredLimit
 from scriptix_operator.core.model.api_key import ApiKey
 from scriptix_operator.core.model.remote import CallFailure, FailureKind, RateLimitInfo
-from scriptix_operator.core.ratelimit.effective_limits import CONFIRM, KEEP_AGAIN
 from scriptix_operator.core.ratelimit.limits import Limit
 from scriptix_operator.core.ratelimit.window import Permit
+from scriptix_operator.core.ratelimit.write_throttle import CONFIRM, KEEP_AGAIN
 from scriptix_operator.core.scheduling.circuit_breaker import MODELS
 from scriptix_operator.core.scheduling.key_scheduler import Call
 from scriptix_operator.engine.metered_calls import MeteredCalls, OnRateInfo

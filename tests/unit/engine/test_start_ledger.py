@@ -623,12 +623,7 @@ def observed_limits(count: int, when: datetime = EIGHT) -> tuple[StoredLimit, ..
 async def test_observed_limits_are_kept_for_the_next_process(bench: Bench) -> None:
     process = await bench.leader()
     await process.learn(KEY.fingerprint, "start", observed_limits(3))
-    await process.learn(KEY.fingerprint, "log", observed_limits(9))
-    await process.learn(KEY.fingerprint, "start", observed_limits(2))
-    assert process.observed_limits(KEY.fingerprint) == {
-        "start": observed_limits(2),
-        "log": observed_limits(9),
-    }
+    assert process.observed_limits(KEY.fingerprint) == {"start": observed_limits(3)}
     assert process.observed_limits("another") == {}
     later = bench.process()
     assert later.observed_limits(KEY.fingerprint) == {}  # the ledger was not read

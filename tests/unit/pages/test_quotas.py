@@ -27,7 +27,7 @@ NO_ANSWER = CallFailure(FailureKind.AMBIGUOUS, "HTTP 500", 500)
 def accepted(limiter: RateLimiter, times: Iterable[float]) -> None:
     """Make calls that the API accepts at once."""
     for time in times:
-        limiter.answered(limiter.acquire(time), time)
+        limiter.complete(limiter.acquire(time), time)
 
 
 def sliding_window() -> str:
@@ -122,7 +122,7 @@ def observed_limits() -> str:
         accepted(limiter, [0.0, MINUTE, 2 * MINUTE])
         now = 3 * MINUTE
         refusal = CallFailure(FailureKind.RATE_LIMITED, "HTTP 429", 429, retry_after=wait)
-        limiter.answered(limiter.acquire(now), now, refusal, rate_info)
+        limiter.complete(limiter.acquire(now), now, refusal, rate_info)
         rows.append((text, limiter.limits(now)[0], format_duration(limiter.wait(now))))
     return table(header, rows)
 
@@ -133,7 +133,7 @@ def tried_again() -> str:
     refusal = CallFailure(FailureKind.RATE_LIMITED, "HTTP 429", 429, retry_after=HOUR)
     rows = []
     for text in ("first refusal", "one start more is refused", "one start more is refused again"):
-        limiter.answered(limiter.acquire(now), now, refusal, RateLimitInfo(limit=3))
+        limiter.complete(limiter.acquire(now), now, refusal, RateLimitInfo(limit=3))
         [observed] = limiter.observed_limits
         limit, windows = limiter.limits(now)[0], observed.clean_windows
         rows.append((text, limit, format_duration(windows * observed.seconds)))
@@ -147,7 +147,7 @@ def shared_key() -> str:
     limiter = RateLimiter(Settings().limit_status)
     accepted(limiter, [0.5 * n for n in range(80)])
     refusal = CallFailure(FailureKind.RATE_LIMITED, "HTTP 429", 429, retry_after=20.0)
-    limiter.answered(limiter.acquire(40.0), 40.0, refusal, RateLimitInfo(limit=100))
+    limiter.complete(limiter.acquire(40.0), 40.0, refusal, RateLimitInfo(limit=100))
     times = (0, 24, 48, 300, 672)
     rows = [(f"{after}s", limiter.limits(40.0 + after)[0]) for after in times]
     return table(("time since the refusal", "limit"), rows)

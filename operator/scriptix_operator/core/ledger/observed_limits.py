@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from scriptix_operator.api.base import ApiModel
 from scriptix_operator.api.times import Time
-from scriptix_operator.core.ratelimit.inference import ObservedLimit
+from scriptix_operator.core.ratelimit.additive_increase import ObservedLimit
 
 __all__ = ["StoredLimit", "StoredLimits", "kept", "restored_limits", "stored_limits"]
 

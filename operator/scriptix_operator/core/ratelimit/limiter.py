@@ -5,17 +5,18 @@ refused, whether the server's windows slide or are fixed. Times are monotonic se
 caller.
 """
 
-from array import array
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from scriptix_operator.core.model.remote import CallFailure, FailureKind, RateLimitInfo
-from scriptix_operator.core.ratelimit.effective_limits import BELIEVED, EffectiveLimits
-from scriptix_operator.core.ratelimit.inference import ObservedLimit
+from scriptix_operator.core.ratelimit.additive_increase import ObservedLimit
+from scriptix_operator.core.ratelimit.call_history import AcceptedCalls
+from scriptix_operator.core.ratelimit.effective_limits import EffectiveLimits
+from scriptix_operator.core.ratelimit.hold import BELIEVED
 from scriptix_operator.core.ratelimit.limits import Limit
 from scriptix_operator.core.ratelimit.pacer import Pacer
+from scriptix_operator.core.ratelimit.remaining_calls import RemainingCalls
 from scriptix_operator.core.ratelimit.window import PastCall, Permit, SlidingWindow
 
 __all__ = ["LATE", "LimitUse", "RateLimiter"]
@@ -37,28 +38,20 @@ class LimitUse(NamedTuple):
     """Calls that count against the limit, including calls in flight."""
 
 
-@dataclass(slots=True)
-class _Left:
-    """The remaining calls that the API names, where own calls do not explain so few."""
-
-    calls: int
-    until: float
-
-
 class RateLimiter:
     """The quota of one API key for one kind of call, and its use.
 
     Args:
-        limits: The configured limits, at least one; all of them hold at once.
+        limits: The configured limits, at least one, shortest window first; all hold at once.
         evenly: Whether calls are paced over the window, except for a burst after a pause.
     """
 
     def __init__(self, limits: Sequence[Limit], *, evenly: bool = False) -> None:
         self._limits = EffectiveLimits(limits)
-        self._spread = Pacer() if evenly else None
+        self._pacer = Pacer() if evenly else None
         self._even_until = float("-inf")
         self._window = SlidingWindow()
-        self._left: _Left | None = None
+        self._remaining = RemainingCalls()
 
     @property
     def in_flight(self) -> int:
@@ -73,16 +66,16 @@ class RateLimiter:
     @property
     def observed_limits(self) -> tuple[ObservedLimit, ...]:
         """The observed limits."""
-        return self._limits.observed_limits
+        return tuple(self._limits.observed.values())
 
     @property
     def kept_limits(self) -> tuple[Limit, ...]:
-        """As EffectiveLimits.kept_limits."""
-        return self._limits.kept_limits
+        """The observed limits that the caller stored last, shortest window first."""
+        return self._limits.throttle.stored_limits
 
-    def learn(self, observed_limits: Iterable[ObservedLimit]) -> None:
+    def restore_limits(self, observed_limits: Iterable[ObservedLimit]) -> None:
         """Take over the observed limits of an earlier process."""
-        self._limits.learn(observed_limits)
+        self._limits.restore(observed_limits)
 
     def limits(self, now: float) -> tuple[Limit, ...]:
         """The limits that apply, shortest window first."""
@@ -107,56 +100,52 @@ class RateLimiter:
 
     def wait(self, now: float, ahead: int = 0) -> float:
         """Seconds until a call fits, with `ahead` others first; 0: the call fits now."""
-        earliest = free_at = max(now, self._limits.held_until)
+        earliest = free_at = max(now, self._limits.hold.until)
         limits = self.limits(now)
         self._window.forget(now - limits[-1].seconds)
         for limit in limits:
             free_at = max(free_at, self._window.free_at(limit, now, earliest, ahead))
-        if self._left is not None and now < self._left.until and ahead >= self._left.calls:
-            free_at = max(free_at, self._left.until)
-        wait = free_at - now
-        if self._spread is not None:
+        wait = max(free_at, self._remaining.free_at(now, ahead)) - now
+        if self._pacer is not None:
             burst = 1 if now < self._even_until else max(int(limits[0].count * BURST), 1)
-            wait = max(wait, self._spread.wait(now, 1 / self.rate(now), burst, ahead))
+            wait = max(wait, self._pacer.wait(now, 1 / self.rate(now), burst, ahead))
         return wait
 
     def is_unspent(self, now: float) -> bool:
         """Whether no call counts and nothing holds calls: the limiter equals a new one."""
         self._window.forget(now - self.limits(now)[-1].seconds)
         is_spent = self._window.spent or self._window.in_flight
-        return not is_spent and self._limits.held_until <= now
+        return not is_spent and self._limits.hold.until <= now
 
     def acquire(self, now: float, tag: str = "") -> Permit:
         """Acquire the permit of one call, sent now."""
         permit = Permit(now, tag)
         self._window.in_flight.add(permit)
-        if self._left is not None:
-            self._left.calls -= 1
-        if self._spread is not None:
-            self._spread.acquire(now, 1 / self.rate(now))
+        self._remaining.acquire()
+        if self._pacer is not None:
+            self._pacer.acquire(now, 1 / self.rate(now))
         return permit
 
     def cancel(self, permit: Permit, now: float) -> None:
         """Cancel the permit of a call that never reached the server."""
         self._window.in_flight.discard(permit)
-        if self._left is not None:
-            self._left.calls += 1
-        if self._spread is not None:
-            self._spread.cancel(1 / self.rate(now))
+        self._remaining.cancel()
+        if self._pacer is not None:
+            self._pacer.cancel(1 / self.rate(now))
 
-    def recall(self, spent: Iterable[PastCall]) -> None:
-        """Count earlier calls of another process, and continue the pacing after the last one."""
-        self._window.recall(spent)
-        self._limits.passed = array("d", (one.at for one in self._window.spent))
-        if self._spread is not None and self._window.spent:
+    def restore(self, calls: Iterable[PastCall]) -> None:
+        """Count the calls of an earlier process, and continue the pacing after the last one."""
+        self._window.restore(calls)
+        self._limits.calls = AcceptedCalls(call.at for call in self._window.spent)
+        if self._pacer is not None and self._window.spent:
             last = self._window.spent[-1].at
-            self._spread.follow(last, 1 / self.rate(last))
+            self._pacer.follow(last, 1 / self.rate(last))
 
     def pace(self, now: float) -> None:
         """Make no bursts for a window: the calls just before are not known."""
         self._even_until = now + self.limits(now)[0].seconds
 
-    def answered(
+    def complete(
         self,
         permit: Permit,
         now: float,
@@ -192,7 +181,7 @@ class RateLimiter:
         self._window.complete(permit, now + late)
         if kind in {FailureKind.AMBIGUOUS, FailureKind.UNAUTHORIZED}:
             return False  # the call may not have reached the server's rate limiter
-        has_observed_limit = self._limits.let_through(permit.sent_at, now, rate_info)
+        has_observed_limit = self._limits.accepted(permit.sent_at, now, rate_info)
         if (
             rate_info is not None
             and rate_info.remaining is not None
@@ -210,13 +199,11 @@ class RateLimiter:
         limits = self.limits(now)
         own = min(limit.count - self._window.since(now - limit.seconds) for limit in limits)
         reset_at = now + min(reset, max(limits[-1].seconds, BELIEVED))
-        is_less = remaining < own
-        calls = max(remaining - self.in_flight, 0)
-        self._left = _Left(calls, reset_at) if is_less else None
+        self._remaining.record(remaining, own, self.in_flight, reset_at)
 
     def _remember_back_to(self, begin: float) -> None:
         """Count earlier accepted calls for a window that is longer than those known so far."""
         spent = self._window.spent
         known_from = spent[0].at if spent else float("inf")
-        older = (PastCall(at) for at in self._limits.passed if begin < at < known_from)
-        self._window.recall(older)
+        older = (PastCall(at) for at in self._limits.calls.since(begin) if at < known_from)
+        self._window.restore(older)

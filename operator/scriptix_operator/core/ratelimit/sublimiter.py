@@ -3,12 +3,10 @@
 Times are monotonic seconds, given by the caller.
 """
 
-from collections.abc import Iterable
-
 from scriptix_operator.core.model.remote import CallFailure, FailureKind
 from scriptix_operator.core.ratelimit.limiter import RateLimiter
 from scriptix_operator.core.ratelimit.limits import part_of
-from scriptix_operator.core.ratelimit.window import PastCall, Permit, SlidingWindow
+from scriptix_operator.core.ratelimit.window import Permit, SlidingWindow
 
 __all__ = ["SubLimit"]
 
@@ -44,13 +42,9 @@ class SubLimit:
         """Cancel the permit of a call that was not sent; permits of other parts are ignored."""
         self._window.in_flight.discard(permit)
 
-    def answered(self, permit: Permit, now: float, failure: CallFailure | None) -> None:
+    def complete(self, permit: Permit, now: float, failure: CallFailure | None) -> None:
         """Count a call whose reply was read or given up, whatever the result."""
         if failure is not None and failure.kind is FailureKind.NOT_SENT:
             self.cancel(permit)
         elif permit in self._window.in_flight:
             self._window.complete(permit, now)
-
-    def recall(self, spent: Iterable[PastCall]) -> None:
-        """Count earlier calls of another process."""
-        self._window.recall(spent)

@@ -51,8 +51,8 @@ class SlidingWindow:
         self.in_flight.discard(permit)
         insort(self._calls, PastCall(at, permit.tag), key=_by_time)
 
-    def recall(self, spent: Iterable[PastCall]) -> None:
-        """Count earlier calls, too."""
+    def restore(self, spent: Iterable[PastCall]) -> None:
+        """Count calls of an earlier process, too."""
         self._calls = sorted([*self._calls, *spent], key=_by_time)
 
     def since(self, begin: float) -> int:

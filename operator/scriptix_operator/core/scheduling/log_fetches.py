@@ -66,8 +66,8 @@ class LogCalls:
         rate_info: RateLimitInfo | None = None,
     ) -> bool:
         """Count an answered call; returns whether the observed limits have changed."""
-        self._running.answered(permit, now, failure)
-        return self.limiter.answered(permit, now, failure, rate_info)
+        self._running.complete(permit, now, failure)
+        return self.limiter.complete(permit, now, failure, rate_info)
 
     def cancel(self, permit: Permit, now: float) -> None:
         """Cancel the permit of a call that was not made."""
@@ -76,7 +76,7 @@ class LogCalls:
 
     def recall(self, spent: Iterable[PastCall]) -> None:
         """Count earlier calls of another process."""
-        self.limiter.recall(spent)
+        self.limiter.restore(spent)
 
     def leave(self, key: TrainingKey) -> None:
         """Remove a resource that wants no log any more."""

@@ -108,7 +108,7 @@ class PollScheduler:
         rate_info: RateLimitInfo | None = None,
     ) -> bool:
         """Count an answered poll; returns whether the observed limits have changed."""
-        has_observed_limit = self.limiter.answered(permit, now, failure, rate_info)
+        has_observed_limit = self.limiter.complete(permit, now, failure, rate_info)
         self._call(now)
         return has_observed_limit
 

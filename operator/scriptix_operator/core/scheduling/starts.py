@@ -96,7 +96,7 @@ class Starts:
         rate_info: RateLimitInfo | None = None,
     ) -> bool:
         """Count an answered start; returns whether the observed limits have changed."""
-        has_observed_limit = self.limiter.answered(permit, now, failure, rate_info)
+        has_observed_limit = self.limiter.complete(permit, now, failure, rate_info)
         self._expect(now)
         return has_observed_limit
 
@@ -107,7 +107,7 @@ class Starts:
 
     def recall(self, spent: Iterable[PastCall]) -> None:
         """Count earlier starts of another process."""
-        self.limiter.recall(spent)
+        self.limiter.restore(spent)
 
     def leave(self, key: TrainingKey, now: float) -> None:
         """Leave the start queue."""

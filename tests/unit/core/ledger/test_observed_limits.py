@@ -16,13 +16,11 @@ from scriptix_operator.core.ledger.observed_limits import (
     restored_limits,
     stored_limits,
 )
-from scriptix_operator.core.ratelimit.inference import (
+from scriptix_operator.core.ratelimit.additive_increase import (
     CLEAN_WINDOWS,
     MAX_CLEAN_WINDOWS,
     ObservedLimit,
 )
-from scriptix_operator.core.ratelimit.limiter import RateLimiter
-from scriptix_operator.core.ratelimit.limits import Limit
 from scriptix_operator.kube.ledger_config_map import dump
 from tests.unit.core.builders import EIGHT, at
 
@@ -62,24 +60,6 @@ def test_observed_limits_survive_a_restart_to_the_second(
         assert known.clean_windows == observed_limit.clean_windows
         aged = (booted - known.at) - (now - observed_limit.at)
         assert -1e-3 <= aged <= 1.001
-
-
-def test_observed_limits_apply_after_a_restart() -> None:
-    observed_limits = (ObservedLimit(3600.0, 3, 500.0, 48.0),)
-    limiter = RateLimiter((Limit(5, 3600.0),))
-    limiter.learn(restored_limits(stored_limits(observed_limits, EIGHT, 1000.0), at(hours=1), 70.0))
-    assert limiter.limits(70.0) == (Limit(3, 3600.0),)
-    assert limiter.observed_limits == (ObservedLimit(3600.0, 3, 70.0 - 3600.0 - 500.0, 48.0),)
-
-
-def test_old_observed_limit_allows_one_more_call() -> None:
-    observed_limits = (ObservedLimit(3600.0, 3, 0.0, 24.0),)
-    limiter = RateLimiter((Limit(5, 3600.0),))
-    limiter.learn(
-        restored_limits(stored_limits(observed_limits, EIGHT, 0.0), at(hours=24 * 20), 70.0)
-    )
-    assert limiter.limits(70.0) == (Limit(4, 3600.0),)
-    assert limiter.limits(70.0 + 24 * 3600.0) == (Limit(4, 3600.0),)
 
 
 @pytest.mark.parametrize(

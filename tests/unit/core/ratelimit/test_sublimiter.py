@@ -3,11 +3,11 @@
 import pytest
 
 from scriptix_operator.core.model.remote import CallFailure, FailureKind
-from scriptix_operator.core.ratelimit.inference import ObservedLimit
+from scriptix_operator.core.ratelimit.additive_increase import ObservedLimit
 from scriptix_operator.core.ratelimit.limiter import RateLimiter
 from scriptix_operator.core.ratelimit.limits import Limit
 from scriptix_operator.core.ratelimit.sublimiter import SubLimit
-from scriptix_operator.core.ratelimit.window import PastCall, Permit
+from scriptix_operator.core.ratelimit.window import Permit
 
 MINUTE, HOUR = 60.0, 3600.0
 NOT_SENT = CallFailure(FailureKind.NOT_SENT, "no connection")
@@ -29,9 +29,9 @@ def test_share_is_used_from_sending_to_a_window_after_the_reply() -> None:
     whole, part = a_part(Limit(10, HOUR))
     first, second = acquire(whole, part, 0.0), acquire(whole, part, 1.0)
     assert part.wait(2.0) == HOUR
-    part.answered(first, 10.0, None)
+    part.complete(first, 10.0, None)
     assert part.wait(20.0) == HOUR - 10
-    part.answered(second, 30.0, LOST)
+    part.complete(second, 30.0, LOST)
     assert part.wait(40.0) == HOUR - 30
     assert part.wait(HOUR + 10) == 0
     assert part.in_flight == 0
@@ -39,17 +39,18 @@ def test_share_is_used_from_sending_to_a_window_after_the_reply() -> None:
 
 def test_each_of_several_windows_has_its_share() -> None:
     whole, part = a_part(Limit(5, MINUTE), Limit(10, HOUR))
-    part.answered(acquire(whole, part, 0.0), 0.0, None)
+    part.complete(acquire(whole, part, 0.0), 0.0, None)
     assert part.wait(0.0) == MINUTE
-    part.answered(acquire(whole, part, MINUTE), MINUTE, None)
+    part.complete(acquire(whole, part, MINUTE), MINUTE, None)
     assert part.wait(2 * MINUTE) == HOUR - 2 * MINUTE
 
 
 def test_share_is_of_the_effective_limit_and_one_call_at_least() -> None:
     whole, part = a_part(Limit(100, HOUR))
-    part.recall([PastCall(0.0)] * 3)
+    for _ in range(3):
+        part.complete(acquire(whole, part, 0.0), 0.0, None)
     assert part.wait(1.0) == 0
-    whole.learn([ObservedLimit(HOUR, 5, 0.0)])
+    whole.restore_limits([ObservedLimit(HOUR, 5, 0.0)])
     assert part.wait(1.0) == HOUR - 1
     assert part.wait(HOUR) == 0
 
@@ -59,7 +60,7 @@ def test_unsent_call_costs_nothing(answered: bool) -> None:  # noqa: FBT001 - bo
     whole, part = a_part(Limit(5, HOUR))
     permit = acquire(whole, part, 0.0)
     if answered:
-        part.answered(permit, 1.0, NOT_SENT)
+        part.complete(permit, 1.0, NOT_SENT)
     else:
         part.cancel(permit)
     assert part.wait(1.0) == 0
@@ -68,6 +69,6 @@ def test_unsent_call_costs_nothing(answered: bool) -> None:  # noqa: FBT001 - bo
 def test_calls_of_others_do_not_count_toward_the_share() -> None:
     whole, part = a_part(Limit(5, HOUR))
     permit = whole.acquire(0.0)
-    part.answered(permit, 1.0, None)
+    part.complete(permit, 1.0, None)
     part.cancel(permit)
     assert part.wait(1.0) == 0

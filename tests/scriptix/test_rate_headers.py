@@ -1,22 +1,16 @@
-"""Retry-After and rate-limit info: each place in a reply, and invalid values."""
-
-from decimal import Decimal
+"""scriptix/rate_headers.py: the rate-limit info of a reply, and invalid values."""
 
 import httpx
 import pytest
 
 from scriptix_operator.core.model.remote import RateLimitInfo
-from scriptix_operator.scriptix.pauses import MAX_CALLS, MAX_PAUSE, rate_limit_info, retry_after
+from scriptix_operator.scriptix.rate_headers import MAX_CALLS, rate_limit_info, wait_for_reset
+from scriptix_operator.scriptix.retry_after import MAX_WAIT
 
 DATE = "Thu, 16 Jan 2025 08:00:00 GMT"
 DATE_UNIX = 1_737_014_400
 MONTH = 31 * 86_400
 SECRET = "sk-Zq8/verysecret+key=="
-
-
-def pause(body: dict[str, object] | None = None, **headers: str) -> float | None:
-    named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return retry_after(httpx.Headers(named), body or {})
 
 
 def rate_info_by(*headers: tuple[str, str]) -> RateLimitInfo | None:
@@ -36,158 +30,6 @@ def of_a_remainder(text: str, limit: str | None = None) -> RateLimitInfo | None:
 def of_a_reset(text: str, date: str | None = DATE) -> RateLimitInfo | None:
     headers = [] if date is None else [("Date", date)]
     return rate_info_by(("X-RateLimit-Reset", text), *headers)
-
-
-@pytest.mark.parametrize(
-    ("text", "seconds"),
-    [
-        ("60", 60),
-        (" 60 ", 60),
-        ("0", 0),
-        ("0.0", 0),
-        ("1.5", 1.5),
-        ("86399", 86_399),
-        ("86400", MAX_PAUSE),
-        ("86401", MAX_PAUSE),
-        ("999999999", MAX_PAUSE),
-        ("9" * 15, MAX_PAUSE),
-        ("1." + "5" * 15, 1.555555555555555),
-    ],
-)
-def test_retry_after_in_seconds(text: str, seconds: float) -> None:
-    assert pause(retry_after=text) == seconds
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        " ",
-        "-0",
-        "-1",
-        "-0.5",
-        "+1",
-        "1.",
-        ".5",
-        "nan",
-        "inf",
-        "Infinity",
-        "1e3",
-        "1_0",
-        "0x10",
-        "soon",
-        "60, 60",
-        "9" * 16,
-        "1." + "9" * 16,
-        "9" * 400,
-        "٦٠",
-    ],
-)
-def test_invalid_retry_after_counts_as_missing(text: str) -> None:
-    headers = httpx.Headers([(b"Retry-After", text.encode()), (b"Date", DATE.encode())])
-    assert retry_after(headers, {}) is None
-
-
-@pytest.mark.parametrize(
-    ("text", "seconds"),
-    [
-        ("Thu, 16 Jan 2025 08:01:30 GMT", 90),
-        ("Thu, 16 Jan 2025 09:01:30 +0100", 90),
-        ("Thu, 16 Jan 2025 08:01:30 -0000", 90),
-        (DATE, 0),
-        ("Thu, 16 Jan 2025 07:59:59 GMT", None),
-        ("Fri, 17 Jan 2025 09:00:00 GMT", MAX_PAUSE),
-        ("Sun, 16 Feb 2025 08:00:00 GMT", MAX_PAUSE),
-        ("Sun, 16 Feb 2025 08:00:01 GMT", None),
-        ("Thu, 16 Jan 2125 08:00:00 GMT", None),
-    ],
-)
-def test_retry_after_date_is_relative_to_the_reply_date(text: str, seconds: float | None) -> None:
-    assert pause(retry_after=text, date=DATE) == seconds
-
-
-def test_retry_after_date_without_a_reply_date_is_ignored() -> None:
-    assert pause(retry_after="Thu, 16 Jan 2025 08:01:30 GMT") is None
-    assert pause(retry_after="Thu, 16 Jan 2025 08:01:30 GMT", date="today") is None
-    assert pause(x_ratelimit_reset=str(DATE_UNIX + 30)) is None
-
-
-@pytest.mark.parametrize(
-    ("value", "seconds"),
-    [
-        (60, 60),
-        (Decimal("1.5"), 1.5),
-        ("60", 60),
-        (0, 0),
-        (0.0, 0),
-        ("0", 0),
-        (10**15, MAX_PAUSE),
-        (-1, None),
-        (Decimal("-0.5"), None),
-        ("-1", None),
-        ("", None),
-        ("soon", None),
-        (True, None),
-        (False, None),
-        (Decimal("NaN"), None),
-        (Decimal("1E+999"), None),
-        (None, None),
-        ([60], None),
-    ],
-)
-def test_retry_after_in_the_body(value: object, seconds: float | None) -> None:
-    assert pause({"retry_after": value}) == seconds
-    assert pause({"details": {"retry_after": value}}) == seconds
-
-
-@pytest.mark.parametrize(
-    ("text", "seconds"),
-    [
-        (str(DATE_UNIX + 30), 30),
-        (str(DATE_UNIX), 0),
-        (str(DATE_UNIX - 1), None),
-        (str(DATE_UNIX + 2 * 86_400), MAX_PAUSE),
-        (str(DATE_UNIX + MONTH), MAX_PAUSE),
-        (str(DATE_UNIX + MONTH + 1), None),
-        (f"{DATE_UNIX}000", None),  # milliseconds
-        ("soon", None),
-    ],
-)
-def test_rate_limit_reset_is_unix_seconds(text: str, seconds: float | None) -> None:
-    assert pause(x_ratelimit_reset=text, date=DATE) == seconds
-    assert pause(ratelimit_reset=text, date=DATE) == seconds
-
-
-@pytest.mark.parametrize("date", ["", DATE], ids=["no date", "date"])
-@pytest.mark.parametrize(
-    ("text", "seconds"),
-    [
-        ("60", 60),
-        ("60, 60;w=60", 60),
-        ("0", 0),
-        ("-1", None),
-        (str(MONTH), MAX_PAUSE),
-        (str(MONTH + 1), None),
-        ("99999999", None),  # seconds from now, and too many
-        ("100000000", None),  # a unix time, and long past
-    ],
-)
-def test_small_reset_is_seconds_from_now(text: str, seconds: float | None, date: str) -> None:
-    assert pause(x_ratelimit_reset=text, date=date) == seconds
-
-
-def test_retry_after_header_precedes_body_and_reset() -> None:
-    reset = {"x_ratelimit_reset": str(DATE_UNIX + 3), "date": DATE}
-    assert pause({"retry_after": 2}, retry_after="1", **reset) == 1
-    assert pause({"retry_after": 2}, retry_after="x", **reset) == 2
-    assert pause({"retry_after": -2}, **reset) == 3
-
-
-def test_retry_after_of_zero_precedes_body_and_reset() -> None:
-    reset = {"x_ratelimit_reset": str(DATE_UNIX + 3), "date": DATE}
-    assert pause({"retry_after": 2}, retry_after="0", **reset) == 0
-    assert pause({"retry_after": 0, "details": {"retry_after": 2}}, **reset) == 0
-    assert pause({"details": {"retry_after": 0}}, **reset) == 0
 
 
 def test_reply_without_rate_headers_has_no_rate_info() -> None:
@@ -381,16 +223,25 @@ def test_truncation_leaves_no_part_of_the_key(before: int) -> None:
     assert len(rate_info.flaw) <= len(f'X-RateLimit-Limit: "" {NO_CALLS}') + 40
 
 
-@pytest.mark.parametrize("text", ["-5", "soon", "1e3", "", f"x{SECRET}"])
-def test_invalid_retry_after_is_a_flaw(text: str) -> None:
-    shown = text.replace(SECRET, "[API key]")
-    flaw = f'Retry-After: "{shown}" is neither a number of seconds nor a date'
-    assert rate_info_by(("Retry-After", text)) == RateLimitInfo(flaw=flaw)
-    assert rate_info_by(("Retry-After", text), ("X-RateLimit-Limit", "5")) == RateLimitInfo(
-        5, flaw=flaw
-    )
+def test_invalid_retry_after_is_a_flaw_beside_a_limit() -> None:
+    flaw = 'Retry-After: "soon" is neither a number of seconds nor a date'
+    assert rate_info_by(("Retry-After", "soon")) == RateLimitInfo(flaw=flaw)
+    limit = ("X-RateLimit-Limit", "5")
+    assert rate_info_by(("Retry-After", "soon"), limit) == RateLimitInfo(5, flaw=flaw)
 
 
-@pytest.mark.parametrize("text", ["0", "30", "1.5", DATE])
-def test_retry_after_alone_is_no_rate_info(text: str) -> None:
-    assert rate_info_by(("Retry-After", text)) is None
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("60, 60;w=60", 60),
+        (str(DATE_UNIX + 30), 30),
+        (str(DATE_UNIX), 0),
+        (str(DATE_UNIX - 1), None),
+        (str(MONTH), MAX_WAIT),
+        (str(MONTH + 1), None),
+        ("soon", None),
+    ],
+)
+def test_wait_for_reset_is_bounded_and_never_in_the_past(text: str, seconds: float | None) -> None:
+    for name in ("X-RateLimit-Reset", "RateLimit-Reset"):
+        assert wait_for_reset(httpx.Headers({name: text, "Date": DATE})) == seconds
