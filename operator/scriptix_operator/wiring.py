@@ -16,7 +16,7 @@ from scriptix_operator.api.names import LEASE, LEDGER, PROBLEMS_ANNOTATION
 from scriptix_operator.core.cluster.installation import watched_namespaces_annotation
 from scriptix_operator.core.ratelimit.named_limits import PLANS
 from scriptix_operator.core.reconcile.context import Durations
-from scriptix_operator.core.scheduling.key_scheduler import Call
+from scriptix_operator.core.scheduling.calls import Call
 from scriptix_operator.engine.clock import Clock
 from scriptix_operator.engine.controller import Controller
 from scriptix_operator.engine.coverage import Coverage
@@ -24,6 +24,7 @@ from scriptix_operator.engine.fence import Fence
 from scriptix_operator.engine.installation_watch import InstallationWatch
 from scriptix_operator.engine.log_fetcher import LogFetcher
 from scriptix_operator.engine.metered_calls import MeteredCalls
+from scriptix_operator.engine.quota_restore import QuotaRestore
 from scriptix_operator.engine.reconciler import Reconciler
 from scriptix_operator.engine.remote_calls import RemoteCalls
 from scriptix_operator.engine.run_starter import RunStarter
@@ -319,7 +320,8 @@ def assemble(
         metrics=metrics,
         problems=problems,
     )
-    calls = MeteredCalls(schedulers, ledger, clock, metrics)
+    quota_restore = QuotaRestore(schedulers, ledger, clock)
+    calls = MeteredCalls(schedulers, quota_restore, clock, metrics)
     remote_calls = RemoteCalls(
         client=dependencies.client,
         keys=dependencies.keys,

@@ -24,7 +24,7 @@ from scriptix_operator.core.reconcile.vocabulary import (
     StartQueued,
     Triggered,
 )
-from scriptix_operator.core.scheduling.key_scheduler import Call
+from scriptix_operator.core.scheduling.calls import Call
 from scriptix_operator.core.start.contention import is_intent_of_another_ledger
 from scriptix_operator.core.status.conditions import is_polled
 from scriptix_operator.engine.clock import Clock
@@ -99,7 +99,7 @@ class Reconciler:
         """Reconcile one version of a resource, unless another installation serves it."""
         wait = left_for(training, self.installation, self.clock.now())
         if wait is not None:
-            self.schedulers.leave(training.key)
+            self.schedulers.forget(training.key)
             return wait
         if is_intent_of_another_ledger(training, self.installation):
             # An intent without an in-flight start would be aborted as never sent.

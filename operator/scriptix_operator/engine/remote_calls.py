@@ -5,12 +5,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from scriptix_operator.core.follow.poll_failed import vouches_for
+from scriptix_operator.core.follow.poll_failed import shows_accepted_key
 from scriptix_operator.core.ledger.ledger import InFlightStart
 from scriptix_operator.core.model.api_key import ApiKey
 from scriptix_operator.core.model.remote import CallFailure, FailureKind, RemoteModel
 from scriptix_operator.core.model.training import Training, TrainingKey
-from scriptix_operator.core.ratelimit.window import Permit
 from scriptix_operator.core.reconcile.call_results import Posted, PostFailed
 from scriptix_operator.core.reconcile.vocabulary import (
     AcquireStart,
@@ -26,9 +25,9 @@ from scriptix_operator.core.reconcile.vocabulary import (
     StartLedgerNotWritable,
     StartQueued,
 )
+from scriptix_operator.core.scheduling.calls import Call, CallPermit
 from scriptix_operator.core.scheduling.circuit_breaker import OpenCircuit
-from scriptix_operator.core.scheduling.key_scheduler import Call
-from scriptix_operator.core.scheduling.polls import PollPriority, PollRequest
+from scriptix_operator.core.scheduling.poll_scheduler import PollPriority, PollRequest
 from scriptix_operator.core.scheduling.start_queue import QueueEntry, queue_entry_of
 from scriptix_operator.core.start.contention import is_start_of
 from scriptix_operator.core.start.resolution import recorded_outcome
@@ -76,7 +75,7 @@ class StartPermit:
 
     schedulers: KeySchedulers
     key: ApiKey
-    quota_permit: Permit
+    quota_permit: CallPermit
     """The permit of the key's start quota."""
     revision: int
     """Revision of the ledger when the model was polled."""
@@ -144,20 +143,19 @@ class RemoteCalls:
             key = await self.keys.resolve(training)
         except KeyUnavailableError as error:
             return Blocked(error.failure)
-        await self.calls.recall_limits(key)
+        await self.calls.quota_restore.restore(key)
         poll_request = self._poll_request(training, key)
-        if vouches_for(training.status, key.fingerprint):
-            self.schedulers.vouch(key.fingerprint)
-        has_worked = self.schedulers.has_worked(key.fingerprint)
-        permit = self.schedulers.poll(key.fingerprint, training.key, poll_request)
+        breaker = self.schedulers.of(key.fingerprint).breaker
+        breaker.has_worked |= shows_accepted_key(training.status, key.fingerprint)
+        has_worked = breaker.has_worked
+        permit = self.schedulers.acquire_poll(key.fingerprint, training.key, poll_request)
         if isinstance(permit, OpenCircuit):
             return self._not_made(permit, key)
-        if not isinstance(permit, Permit):
+        if not isinstance(permit, CallPermit):
             return PollDeferred(permit)
         asked_at = self.clock.now()
         try:
             model = await self.calls.make(
-                Call.STATUS,
                 model_id,
                 key,
                 permit,
@@ -178,7 +176,9 @@ class RemoteCalls:
             revision=revision,
             asked_at=asked_at,
             past=self.store.past_runs(key.fingerprint),
-            granted_interval=self.schedulers.granted_interval(key.fingerprint, poll_request.kind),
+            granted_interval=self.schedulers.granted_interval(
+                key.fingerprint, poll_request.priority
+            ),
             jitter=self.schedulers.jitter(),
             is_holder_unlisted=in_flight is not None and self._may_hide_holder(in_flight),
             has_hidden_competitor=self.coverage.may_hide_competitor(model_id),
@@ -214,7 +214,7 @@ class RemoteCalls:
         if is_starting(status) or is_end_pending(status) or has_ended(status):
             return PollRequest(PollPriority.RESOLUTION, None)
         if is_followed(training.status):
-            kind = PollPriority.RUNNING
+            priority = PollPriority.RUNNING
         elif self.schedulers.is_queued(training.key):
             # The resource at the head of the start queue must not wait behind idle polls.
             is_next = (
@@ -222,11 +222,11 @@ class RemoteCalls:
             )
             return PollRequest(PollPriority.BASELINE if is_next else PollPriority.WAITING, None)
         else:
-            kind = PollPriority.WAITING
-        asked = float(training.spec.poll_interval_seconds)
+            priority = PollPriority.WAITING
+        requested = float(training.spec.poll_interval_seconds)
         # The in-process state may be older than an edit.
-        speed_up = max(asked / (self.store.state(training).polls.interval or asked), 1.0)
-        return PollRequest(kind, asked, speed_up)
+        speed_up = max(requested / (self.store.state(training).polls.interval or requested), 1.0)
+        return PollRequest(priority, requested, speed_up)
 
     async def _read_ledger(self, training: Training) -> int:
         """The revision of the ledger that a poll is based on; a run that is known needs none.
@@ -259,8 +259,8 @@ class RemoteCalls:
             key = await self.keys.resolve(training)
         except KeyUnavailableError as error:
             return Blocked(error.failure)
-        await self.calls.recall_limits(key)
-        self._recall_starts(key)
+        await self.calls.quota_restore.restore(key)
+        self.calls.quota_restore.restore_starts(key)
         return (
             self.schedulers.check_queue(key.fingerprint, self._queue_entry(training))
             or QueueReached()
@@ -281,8 +281,8 @@ class RemoteCalls:
         if key.fingerprint != wanted.key.fingerprint:
             # The key was replaced since the poll, which may have shown another account's model.
             return PollDeferred(0.0)
-        self._recall_starts(key)
-        permit = self.schedulers.start(key.fingerprint, self._queue_entry(training))
+        self.calls.quota_restore.restore_starts(key)
+        permit = self.schedulers.acquire_start(key.fingerprint, self._queue_entry(training))
         if isinstance(permit, OpenCircuit):
             return self._not_made(permit, key)
         if isinstance(permit, StartQueued):
@@ -302,12 +302,6 @@ class RemoteCalls:
 
     def _queue_entry(self, training: Training) -> QueueEntry:
         return queue_entry_of(training, self.clock.now().replace(microsecond=0))
-
-    def _recall_starts(self, key: ApiKey) -> None:
-        """Charge the starts that earlier processes made with a key, or with the keys before it."""
-        if self.schedulers.is_new_to(key.fingerprint, key.source):
-            own, before = self.ledger.charges_of(key.fingerprint, key.source)
-            self.schedulers.recall(key.fingerprint, key.source, own, before)
 
     async def start(
         self, training: Training, permit: StartPermit, begun_at: float
@@ -352,9 +346,7 @@ class RemoteCalls:
                 raise NotSentError(CallFailure(FailureKind.NOT_SENT, STOPPING)) from None
 
         try:
-            model = await self.calls.make(
-                Call.START, model_id, permit.key, permit.quota_permit, send
-            )
+            model = await self.calls.make(model_id, permit.key, permit.quota_permit, send)
         except ScriptixError as error:
             again_in = self.schedulers.wait(fingerprint, Call.START)
             return PostFailed(error.failure, again_in)

@@ -14,7 +14,7 @@ from scriptix_operator.core.reconcile.call_results import Posted, PostFailed
 from scriptix_operator.core.reconcile.context import Durations
 from scriptix_operator.core.reconcile.in_process_state import InProcessState
 from scriptix_operator.core.reconcile.vocabulary import Decision, StartAborted
-from scriptix_operator.core.scheduling.key_scheduler import Call
+from scriptix_operator.core.scheduling.calls import Call
 from scriptix_operator.core.start.contention import is_start_of
 from scriptix_operator.engine.clock import Clock
 from scriptix_operator.engine.ledger_document import LedgerChangedError

@@ -26,7 +26,6 @@ from scriptix_operator.core.model.api_key import ApiKey
 from scriptix_operator.core.model.remote import FailureKind, RemoteModel
 from scriptix_operator.core.model.training import Training, TrainingKey
 from scriptix_operator.core.ratelimit.limits import Limit
-from scriptix_operator.core.ratelimit.window import Permit
 from scriptix_operator.core.reconcile.call_results import Posted, PostFailed
 from scriptix_operator.core.reconcile.context import Durations
 from scriptix_operator.core.reconcile.vocabulary import (
@@ -38,15 +37,15 @@ from scriptix_operator.core.reconcile.vocabulary import (
     StartLedgerNotWritable,
     StartQueued,
 )
-from scriptix_operator.core.scheduling.key_scheduler import Call
-from scriptix_operator.core.scheduling.polls import PollPriority, PollRequest
+from scriptix_operator.core.scheduling.calls import Answer, Call, CallPermit
+from scriptix_operator.core.scheduling.poll_scheduler import PollPriority, PollRequest
 from scriptix_operator.core.scheduling.start_queue import queue_entry_of
 from scriptix_operator.core.status.failures import failure
 from scriptix_operator.engine.clock import Clock
 from scriptix_operator.engine.reconciler import Reconciler
 from scriptix_operator.engine.remote_calls import RemoteCalls, StartPermit
 from scriptix_operator.engine.run_starter import RECORD_ATTEMPTS, RunStarter
-from scriptix_operator.engine.schedulers import Answer, KeySchedulers
+from scriptix_operator.engine.schedulers import KeySchedulers
 from scriptix_operator.engine.start_ledger import StartLedger
 from scriptix_operator.engine.status_writer import StatusWriter
 from scriptix_operator.engine.store import TrainingStore
@@ -170,11 +169,13 @@ class Api:
     ) -> Observation | StartPermit:
         """Acquire a permit."""
         schedulers, key = self.bench.schedulers, ApiKey("k", source=KEY.source)
-        permit = schedulers.start(key.fingerprint, queue_entry_of(training, self.bench.time.now()))
-        assert isinstance(permit, Permit | StartQueued)
+        permit = schedulers.acquire_start(
+            key.fingerprint, queue_entry_of(training, self.bench.time.now())
+        )
+        assert isinstance(permit, CallPermit | StartQueued)
         return (
             StartPermit(schedulers, key, permit, wanted.revision)
-            if isinstance(permit, Permit)
+            if isinstance(permit, CallPermit)
             else permit
         )
 
@@ -188,7 +189,7 @@ class Api:
         answer = self.answers.popleft()
         failure = answer.failure if isinstance(answer, PostFailed) else None
         fingerprint, ended = permit.key.fingerprint, Answer(training.spec.model_id, failure)
-        self.bench.schedulers.answered(fingerprint, Call.START, permit.quota_permit, ended)
+        self.bench.schedulers.complete(fingerprint, permit.quota_permit, ended)
         return answer
 
 
@@ -724,11 +725,11 @@ async def test_blocked_poll_takes_no_share_of_the_polls(
     instead: Observation,
     is_regular: bool,  # noqa: FBT001 - both ways
 ) -> None:
-    bench.schedulers.poll(KEY.fingerprint, NAME, PollRequest(PollPriority.WAITING, 1.0))
+    bench.schedulers.acquire_poll(KEY.fingerprint, NAME, PollRequest(PollPriority.WAITING, 1.0))
     bench.api.instead = instead
     await bench.reconcile()
     assert (
-        bench.schedulers.granted_interval(KEY.fingerprint, PollPriority.WAITING).floor > 1
+        bench.schedulers.granted_interval(KEY.fingerprint, PollPriority.WAITING).shortest > 1
     ) == is_regular
 
 
