@@ -257,15 +257,6 @@ async def test_observed_limits_are_loaded_before_a_first_log_call() -> None:
     assert limiter.limits(0.0) == (Limit(3, 3600.0),)
 
 
-async def test_log_calls_in_statuses_count_after_a_restart() -> None:
-    bench = Bench()
-    run = a_run(ownership="Owned", claimed_at=EIGHT, key_fingerprint=KEY.fingerprint)
-    before = running(run=run, log=LogStatus(recent_calls=(EIGHT,)))
-    bench.fetcher.calls.quota_restore.ledger.store.put(before)
-    # Four an hour is one in fifteen minutes.
-    assert await bench.fetch() == LogUnavailable(900, LogState.COLLECTING, 42.0, tried=False)
-
-
 # Temporary failures.
 
 

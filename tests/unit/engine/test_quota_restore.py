@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 
+from scriptix_operator.api.status import LogStatus
 from scriptix_operator.core.ledger.ledger import Ledger, StartCharge
 from scriptix_operator.core.ledger.observed_limits import StoredLimit
 from scriptix_operator.core.model.api_key import ApiKey
@@ -16,7 +17,7 @@ from scriptix_operator.engine.start_ledger import StartLedger
 from scriptix_operator.engine.store import TrainingStore
 from scriptix_operator.engine.work_queue import WorkQueue
 from scriptix_operator.telemetry.metrics import Metrics
-from tests.unit.core.builders import EIGHT
+from tests.unit.core.builders import EIGHT, a_run, a_training, followed
 from tests.unit.engine.clocks import Time
 from tests.unit.engine.fake_ledger import FakeLedgerConfigMap, Fault, complete
 
@@ -115,6 +116,17 @@ async def test_restored_limit_is_kept_as_it_was() -> None:
     assert bench.config_map.ledger.limits[KEY.fingerprint]["start"] == (OBSERVED,)
 
 
+async def test_log_calls_in_statuses_are_counted_once() -> None:
+    bench = Bench()
+    run = a_run(ownership="Owned", claimed_at=EIGHT, key_fingerprint=KEY.fingerprint)
+    status = followed(run=run, log=LogStatus(recent_calls=(EIGHT,)))
+    bench.quota_restore.ledger.store.put(a_training(status=status))
+    for _ in range(2):
+        await bench.quota_restore.restore(KEY)
+    limiter = bench.schedulers.of(KEY.fingerprint).limiters[Call.LOG]
+    assert limiter.calls_by_tag(bench.time.monotonic()).total() == 1
+
+
 # Starts.
 
 
@@ -143,7 +155,8 @@ def test_starts_of_a_key_from_two_sources_are_counted_once() -> None:
         bench.quota_restore.restore_starts(ApiKey("k", source))
     assert bench.wait() == 0
     bench.before = [a_charge(600)]
-    bench.quota_restore.restore_starts(ApiKey("k", "third"))
+    for _ in range(2):
+        bench.quota_restore.restore_starts(ApiKey("k", "third"))
     assert bench.wait() == 2700
     bench.own = []
     bench.quota_restore.restore_starts(OTHER_KEY)
