@@ -31,6 +31,7 @@ from scriptix_operator.engine.run_starter import RunStarter
 from scriptix_operator.engine.schedulers import KeySchedulers
 from scriptix_operator.engine.shutdown import Shutdown
 from scriptix_operator.engine.start_ledger import StartLedger
+from scriptix_operator.engine.start_sender import StartSender
 from scriptix_operator.engine.status_writer import StatusWriter
 from scriptix_operator.engine.store import TrainingStore
 from scriptix_operator.engine.work_queue import WorkQueue
@@ -331,6 +332,12 @@ def assemble(
         coverage=coverage,
         clock=clock,
         ledger=ledger,
+    )
+    start_sender = StartSender(
+        client=dependencies.client,
+        calls=calls,
+        store=store,
+        clock=clock,
         fence=dependencies.fence,
         send_until=dependencies.leads_until,
         send_window=settings.send_window,
@@ -361,7 +368,7 @@ def assemble(
         results=settings.results_wait,
         log=settings.log_wait,
     )
-    run_starter = RunStarter(store, remote_calls, status_writer, ledger, clock, durations)
+    run_starter = RunStarter(store, start_sender, status_writer, ledger, clock, durations)
     log_fetcher = LogFetcher(
         dependencies.client,
         dependencies.keys,

@@ -29,11 +29,12 @@ from scriptix_operator.core.start.contention import is_intent_of_another_ledger
 from scriptix_operator.core.status.conditions import is_polled
 from scriptix_operator.engine.clock import Clock
 from scriptix_operator.engine.log_fetcher import LogFetcher
-from scriptix_operator.engine.remote_calls import RemoteCalls, StartPermit
+from scriptix_operator.engine.remote_calls import RemoteCalls
 from scriptix_operator.engine.run_starter import RunStarter
 from scriptix_operator.engine.schedulers import KeySchedulers
 from scriptix_operator.engine.shutdown import Shutdown
 from scriptix_operator.engine.start_ledger import StartLedger
+from scriptix_operator.engine.start_sender import StartPermit
 from scriptix_operator.engine.status_writer import StatusWriter
 from scriptix_operator.engine.store import TrainingStore
 from scriptix_operator.kube.configmaps import NameTaken

@@ -1,4 +1,4 @@
-"""engine/remote_calls.py: the send window of a start, and the fence during the send."""
+"""engine/remote_calls.py: poll requests; engine/start_sender.py: send window, and fence."""
 
 import asyncio
 import math
@@ -25,10 +25,11 @@ from scriptix_operator.engine.coverage import Coverage
 from scriptix_operator.engine.fence import Fence
 from scriptix_operator.engine.metered_calls import MeteredCalls, OnRateInfo
 from scriptix_operator.engine.quota_restore import QuotaRestore
-from scriptix_operator.engine.remote_calls import SEND_MARGIN, RemoteCalls, StartPermit
+from scriptix_operator.engine.remote_calls import RemoteCalls
 from scriptix_operator.engine.schedulers import KeySchedulers
 from scriptix_operator.engine.shutdown import Shutdown
 from scriptix_operator.engine.start_ledger import StartLedger
+from scriptix_operator.engine.start_sender import SEND_MARGIN, StartPermit, StartSender
 from scriptix_operator.engine.store import TrainingStore
 from scriptix_operator.engine.work_queue import WorkQueue
 from scriptix_operator.kube.secrets import Keys
@@ -145,10 +146,18 @@ class Bench(Clock, Fence):
         key = ApiKey("k", source=KEY.source)
         permit = schedulers.acquire_start(key.fingerprint, queue_entry_of(a_training(), EIGHT))
         assert isinstance(permit, CallPermit)
-        slot = StartPermit(schedulers, key, permit, revision=1)
-        return await self._caller(schedulers, FakeLedgerConfigMap()).start(
-            a_training(), slot, 100.0
+        sender = StartSender(
+            client=cast("ScriptixClient", self),
+            calls=self._caller(schedulers, FakeLedgerConfigMap()).calls,
+            store=self.store,
+            clock=self,
+            fence=self,
+            send_until=lambda: self.leads_until,
+            send_window=WINDOW,
+            shutdown=self.shutdown,
         )
+        start_permit = StartPermit(schedulers, key, permit, revision=1)
+        return await sender.send(a_training(), start_permit, 100.0)
 
     def _schedulers(self) -> KeySchedulers:
         limits = dict.fromkeys(Call, (Limit(1, 3600.0),))
@@ -167,10 +176,6 @@ class Bench(Clock, Fence):
             coverage=Coverage(),
             clock=self,
             ledger=ledger,
-            fence=self,
-            send_until=lambda: self.leads_until,
-            send_window=WINDOW,
-            shutdown=self.shutdown,
         )
 
 

@@ -43,10 +43,11 @@ from scriptix_operator.core.scheduling.start_queue import queue_entry_of
 from scriptix_operator.core.status.failures import failure
 from scriptix_operator.engine.clock import Clock
 from scriptix_operator.engine.reconciler import Reconciler
-from scriptix_operator.engine.remote_calls import RemoteCalls, StartPermit
+from scriptix_operator.engine.remote_calls import RemoteCalls
 from scriptix_operator.engine.run_starter import RECORD_ATTEMPTS, RunStarter
 from scriptix_operator.engine.schedulers import KeySchedulers
 from scriptix_operator.engine.start_ledger import StartLedger
+from scriptix_operator.engine.start_sender import StartPermit, StartSender
 from scriptix_operator.engine.status_writer import StatusWriter
 from scriptix_operator.engine.store import TrainingStore
 from scriptix_operator.engine.work_queue import WorkQueue
@@ -179,7 +180,7 @@ class Api:
             else permit
         )
 
-    async def start(
+    async def send(
         self, training: Training, permit: StartPermit, begun_at: float
     ) -> Posted | PostFailed:
         """Answer a POST."""
@@ -223,13 +224,11 @@ class Bench:
             self.config_map, self.store, complete, timedelta(hours=1), self.time, self.metrics
         )
         self.api = Api(self)
-        remote_calls, status_writer = (
-            cast("RemoteCalls", self.api),
-            cast("StatusWriter", self.cluster),
-        )
+        remote_calls, start_sender = cast("RemoteCalls", self.api), cast("StartSender", self.api)
+        status_writer = cast("StatusWriter", self.cluster)
         durations = Durations()
         starts = RunStarter(
-            self.store, remote_calls, status_writer, self.ledger, self.time, durations
+            self.store, start_sender, status_writer, self.ledger, self.time, durations
         )
         nothing: Any = None
         self.reconciler = Reconciler(
