@@ -13,7 +13,7 @@ from bench.report import Report, Table, exactly, shown
 from bench.scene import HOUR, OURS, Scene, model_id, refused
 from bench.shapes import scripts, under_way
 from scriptix_operator.core.model.api_key import ApiKey
-from scriptix_operator.core.scheduling.key_scheduler import Call
+from scriptix_operator.core.scheduling.calls import Call
 from scriptix_simulator.scripts import ModelScript
 from scriptix_simulator.units import Limit
 from tests.virtual.loop import run_virtually

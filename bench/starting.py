@@ -11,7 +11,7 @@ from typing import Literal
 from bench.report import Report, Table, at_least, at_most, shown
 from bench.scene import DAY, HOUR, OURS, Scene, model_id, refused
 from bench.shapes import script
-from scriptix_operator.core.scheduling.key_scheduler import Call
+from scriptix_operator.core.scheduling.calls import Call
 from scriptix_simulator.units import Limit
 from tests.virtual.loop import EPOCH, boottime, run_virtually
 from tests.virtual.wire import Wire, is_kept

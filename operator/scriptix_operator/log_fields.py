@@ -12,7 +12,7 @@ from collections.abc import Mapping, MutableMapping
 from typing import Any, Final
 
 from scriptix_operator.core.model.training import Training, TrainingKey
-from scriptix_operator.core.scheduling.key_scheduler import Call
+from scriptix_operator.core.scheduling.calls import Call
 
 __all__ = ["FIELDS", "NAMESPACE", "TRAINING", "FieldLogger", "field_logger"]
 

@@ -16,7 +16,7 @@ from scriptix_operator.api.names import LEASE, LEDGER, PROBLEMS_ANNOTATION
 from scriptix_operator.core.cluster.installation import watched_namespaces_annotation
 from scriptix_operator.core.ratelimit.named_limits import PLANS
 from scriptix_operator.core.reconcile.context import Durations
-from scriptix_operator.core.scheduling.key_scheduler import Call
+from scriptix_operator.core.scheduling.calls import Call
 from scriptix_operator.engine.clock import Clock
 from scriptix_operator.engine.controller import Controller
 from scriptix_operator.engine.coverage import Coverage
@@ -24,12 +24,14 @@ from scriptix_operator.engine.fence import Fence
 from scriptix_operator.engine.installation_watch import InstallationWatch
 from scriptix_operator.engine.log_fetcher import LogFetcher
 from scriptix_operator.engine.metered_calls import MeteredCalls
+from scriptix_operator.engine.quota_restore import QuotaRestore
 from scriptix_operator.engine.reconciler import Reconciler
 from scriptix_operator.engine.remote_calls import RemoteCalls
 from scriptix_operator.engine.run_starter import RunStarter
 from scriptix_operator.engine.schedulers import KeySchedulers
 from scriptix_operator.engine.shutdown import Shutdown
 from scriptix_operator.engine.start_ledger import StartLedger
+from scriptix_operator.engine.start_sender import StartSender
 from scriptix_operator.engine.status_writer import StatusWriter
 from scriptix_operator.engine.store import TrainingStore
 from scriptix_operator.engine.work_queue import WorkQueue
@@ -319,7 +321,8 @@ def assemble(
         metrics=metrics,
         problems=problems,
     )
-    calls = MeteredCalls(schedulers, ledger, clock, metrics)
+    quota_restore = QuotaRestore(schedulers, ledger, clock)
+    calls = MeteredCalls(schedulers, quota_restore, clock, metrics)
     remote_calls = RemoteCalls(
         client=dependencies.client,
         keys=dependencies.keys,
@@ -329,6 +332,12 @@ def assemble(
         coverage=coverage,
         clock=clock,
         ledger=ledger,
+    )
+    start_sender = StartSender(
+        client=dependencies.client,
+        calls=calls,
+        store=store,
+        clock=clock,
         fence=dependencies.fence,
         send_until=dependencies.leads_until,
         send_window=settings.send_window,
@@ -359,7 +368,7 @@ def assemble(
         results=settings.results_wait,
         log=settings.log_wait,
     )
-    run_starter = RunStarter(store, remote_calls, status_writer, ledger, clock, durations)
+    run_starter = RunStarter(store, start_sender, status_writer, ledger, clock, durations)
     log_fetcher = LogFetcher(
         dependencies.client,
         dependencies.keys,

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from scriptix_operator.core.scheduling.key_scheduler import Call
+from scriptix_operator.core.scheduling.calls import Call
 from scriptix_operator.log_fields import FIELDS, FieldLogger, field_logger
 from tests.unit.core.builders import a_run, a_status, a_training
 from tests.unit.log_lines import fields_of

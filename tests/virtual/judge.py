@@ -8,11 +8,11 @@ from typing import Protocol
 
 from scriptix_operator.api.reasons import Phase
 from scriptix_operator.core.ratelimit.additive_increase import CLEAN_WINDOWS
-from scriptix_operator.core.ratelimit.limiter import LATE
+from scriptix_operator.core.ratelimit.limiter import MAX_TRANSIT
+from scriptix_operator.core.scheduling.calls import Call
 from scriptix_operator.core.scheduling.circuit_breaker import MAX_TRIAL
-from scriptix_operator.core.scheduling.key_scheduler import Call
-from scriptix_operator.core.scheduling.polls import SHARES, PollPriority
-from scriptix_operator.core.scheduling.starts import EXPECTED, PATIENCE
+from scriptix_operator.core.scheduling.poll_scheduler import SHARES, PollPriority
+from scriptix_operator.core.scheduling.start_scheduler import EXPECTED, PATIENCE
 from scriptix_operator.scriptix.client import Timeouts
 from scriptix_simulator import Limit
 from tests.virtual.day import Day, key_in
@@ -106,7 +106,7 @@ class Judge:
         counted = Span(one.at - window, one.over_at)
         return any(
             record.acted_at is not None
-            and record.acted_at - record.at > Timeouts().read + LATE
+            and record.acted_at - record.at > Timeouts().read + MAX_TRANSIT
             and KINDS.get(record.kind) == one.kind
             and record.acted_at - EPOCH in counted
             for record in self._day.states[one.key].calls

@@ -8,7 +8,7 @@ import pytest
 
 from scriptix_operator.core.model.api_key import ApiKey
 from scriptix_operator.core.ratelimit.limits import Limit
-from scriptix_operator.core.scheduling.key_scheduler import Call
+from scriptix_operator.core.scheduling.calls import Call
 from scriptix_simulator import Limit as ServerLimit
 from scriptix_simulator import ModelScript, Scenario, SimulatorConfig
 from scriptix_simulator.replies import RetryHint

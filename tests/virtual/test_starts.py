@@ -5,7 +5,7 @@ from functools import partial
 
 from scriptix_operator.api.reasons import EventReason
 from scriptix_operator.core.model.training import Training
-from scriptix_operator.core.scheduling.polls import SHARES, PollPriority
+from scriptix_operator.core.scheduling.poll_scheduler import SHARES, PollPriority
 from scriptix_operator.core.scheduling.queue_positions import FIRST
 from scriptix_simulator import Limit, ModelScript, Scenario, SimulatorConfig
 from scriptix_simulator.faults import Fault

@@ -8,7 +8,7 @@ import httpx
 
 from scriptix_operator.core.model.api_key import ApiKey
 from scriptix_operator.core.ratelimit.limits import Limit
-from scriptix_operator.core.scheduling.key_scheduler import Call
+from scriptix_operator.core.scheduling.calls import Call
 from scriptix_simulator.state import ApiRequest, endpoint
 from scriptix_simulator.units import Limit as ServerLimit
 from tests.virtual.loop import boottime

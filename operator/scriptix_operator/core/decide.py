@@ -69,7 +69,7 @@ from scriptix_operator.core.requests.requests import (
     is_run_asked_for,
     newest_request,
 )
-from scriptix_operator.core.scheduling.poll_interval import next_poll, shown_interval, spread
+from scriptix_operator.core.scheduling.poll_interval import jittered, next_poll, shown_interval
 from scriptix_operator.core.start.admission import (
     abort_start,
     begin,
@@ -320,7 +320,9 @@ def _decide_on_poll(ctx: ReconcileContext, seen: ModelPolled) -> Decision:
     ctx = ctx.with_facts(
         model=model_status(seen.model) if is_shown else before.model,
         failure=None,
-        poll_interval_seconds=shown_interval(ctx.requested_interval, seen.granted_interval.floor),
+        poll_interval_seconds=shown_interval(
+            ctx.requested_interval, seen.granted_interval.shortest
+        ),
     )
     ctx = ctx.with_polls(
         failed=0, answered_at=ctx.now, unreadable=seen.model.unreadable
@@ -335,7 +337,7 @@ def _decide_on_poll(ctx: ReconcileContext, seen: ModelPolled) -> Decision:
 
 def _with_waiting_interval(ctx: ReconcileContext, seen: ModelPolled) -> ReconcileContext:
     """With the interval that the key's quota grants to resources that wait for their model."""
-    poll_in = spread(seen.granted_interval.kept(ctx.requested_interval), seen.jitter)
+    poll_in = jittered(seen.granted_interval.granted(ctx.requested_interval), seen.jitter)
     return replace(ctx.with_polls(interval=None), granted_poll_in=poll_in)
 
 
@@ -363,11 +365,11 @@ def _with_followed_interval(ctx: ReconcileContext, seen: ModelPolled) -> Reconci
     age = 0.0 if began is None else max((now - began).total_seconds(), 0.0)
     to_end = None if eta is None else (eta - now).total_seconds()
     wanted = next_poll(ctx.requested_interval, to_end, age, ctx.state.polls.credits)
-    ctx = ctx.with_polls(interval=wanted.seconds, credits=wanted.spare)
+    ctx = ctx.with_polls(interval=wanted.seconds, credits=wanted.credits)
     return replace(
         ctx,
-        granted_poll_in=spread(
-            seen.granted_interval.kept(ctx.requested_interval, wanted.seconds), seen.jitter
+        granted_poll_in=jittered(
+            seen.granted_interval.granted(ctx.requested_interval, wanted.seconds), seen.jitter
         ),
     )
 

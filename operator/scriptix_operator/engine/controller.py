@@ -200,7 +200,7 @@ class Controller:
         self._forget_unreadable(key)
         if self.store.put(training):
             if training.is_being_deleted:
-                self.schedulers.leave(key)  # the queue entries behind it move up
+                self.schedulers.forget(key)  # the queue entries behind it move up
             self._trigger(key)
 
     def _listed(self, scope: str) -> None:
@@ -243,7 +243,7 @@ class Controller:
     def _drop(self, key: TrainingKey) -> Training | None:
         """Drop all in-process state of a resource; returns its last version."""
         self.work_queue.drop(key)
-        self.schedulers.leave(key)
+        self.schedulers.forget(key)
         self._failures.pop(key, None)
         return self.store.remove(key)
 
@@ -339,7 +339,9 @@ class Controller:
             del self._busy[key]
             self.metrics.reconciled(result, latency, self.clock.monotonic() - begun)
         if result is not ReconcileResult.SUCCESS:
-            self.schedulers.requeue_failed(key)
+            # The resource keeps its queue entry only.
+            is_queued = self.schedulers.is_queued(key)
+            self.schedulers.finish_reconcile(key, is_queued=is_queued)
         if self.store.get(key) is None:
             self._drop(key)  # deleted meanwhile; the reconcile may have stored state since
         elif busy.wanted_again:

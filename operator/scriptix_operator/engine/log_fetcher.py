@@ -13,14 +13,13 @@ from scriptix_operator.core.model.api_key import ApiKey
 from scriptix_operator.core.model.backoff import backoff
 from scriptix_operator.core.model.remote import CallFailure, FailureKind
 from scriptix_operator.core.model.training import Training
-from scriptix_operator.core.ratelimit.window import Permit
 from scriptix_operator.core.reconcile.call_results import (
     LogExtent,
     LogStored,
     LogUnavailable,
     WriteFailure,
 )
-from scriptix_operator.core.scheduling.key_scheduler import Call
+from scriptix_operator.core.scheduling.calls import Call, CallPermit
 from scriptix_operator.core.status.conditions import has_ended
 from scriptix_operator.core.status.texts import log_texts
 from scriptix_operator.engine.metered_calls import MeteredCalls
@@ -93,21 +92,20 @@ class LogFetcher:
         except KeyUnavailableError:
             return later
         # A run that has ended is not polled after a restart: its log may be the first call.
-        await self.calls.recall_limits(key)
+        await self.calls.quota_restore.restore(key)
         ended, model_id = has_ended(training.status), training.spec.model_id
-        permit = self.schedulers.log(key.fingerprint, training.key, has_ended=ended)
-        if not isinstance(permit, Permit):
+        permit = self.schedulers.acquire_log(key.fingerprint, training.key, has_ended=ended)
+        if not isinstance(permit, CallPermit):
             return replace(later, wait=permit, tried=False)
         try:
             stored_log = await self.log_store.open(training.owner, training.status.log)
         except (NameTaken, KubeError) as error:
-            self.schedulers.cancel_log_call(key.fingerprint, permit)
+            self.schedulers.cancel(key.fingerprint, permit)
             return self._not_stored(training, key, error, later)
         asked_at = self.calls.clock.now()
         collector = self._collector(training, stored_log.log_index, asked_at)
         try:
             reply = await self.calls.make(
-                Call.LOG,
                 model_id,
                 key,
                 permit,

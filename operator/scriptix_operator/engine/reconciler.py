@@ -24,16 +24,17 @@ from scriptix_operator.core.reconcile.vocabulary import (
     StartQueued,
     Triggered,
 )
-from scriptix_operator.core.scheduling.key_scheduler import Call
+from scriptix_operator.core.scheduling.calls import Call
 from scriptix_operator.core.start.contention import is_intent_of_another_ledger
 from scriptix_operator.core.status.conditions import is_polled
 from scriptix_operator.engine.clock import Clock
 from scriptix_operator.engine.log_fetcher import LogFetcher
-from scriptix_operator.engine.remote_calls import RemoteCalls, StartPermit
+from scriptix_operator.engine.remote_calls import RemoteCalls
 from scriptix_operator.engine.run_starter import RunStarter
 from scriptix_operator.engine.schedulers import KeySchedulers
 from scriptix_operator.engine.shutdown import Shutdown
 from scriptix_operator.engine.start_ledger import StartLedger
+from scriptix_operator.engine.start_sender import StartPermit
 from scriptix_operator.engine.status_writer import StatusWriter
 from scriptix_operator.engine.store import TrainingStore
 from scriptix_operator.kube.configmaps import NameTaken
@@ -99,7 +100,7 @@ class Reconciler:
         """Reconcile one version of a resource, unless another installation serves it."""
         wait = left_for(training, self.installation, self.clock.now())
         if wait is not None:
-            self.schedulers.leave(training.key)
+            self.schedulers.forget(training.key)
             return wait
         if is_intent_of_another_ledger(training, self.installation):
             # An intent without an in-flight start would be aborted as never sent.

@@ -1,17 +1,13 @@
 """Calls to the Scriptix API, each under the quota of its key, turned into observations."""
 
-import secrets
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 
-from scriptix_operator.core.follow.poll_failed import vouches_for
+from scriptix_operator.core.follow.poll_failed import shows_accepted_key
 from scriptix_operator.core.ledger.ledger import InFlightStart
 from scriptix_operator.core.model.api_key import ApiKey
-from scriptix_operator.core.model.remote import CallFailure, FailureKind, RemoteModel
+from scriptix_operator.core.model.remote import RemoteModel
 from scriptix_operator.core.model.training import Training, TrainingKey
-from scriptix_operator.core.ratelimit.window import Permit
-from scriptix_operator.core.reconcile.call_results import Posted, PostFailed
 from scriptix_operator.core.reconcile.vocabulary import (
     AcquireStart,
     Blocked,
@@ -26,9 +22,9 @@ from scriptix_operator.core.reconcile.vocabulary import (
     StartLedgerNotWritable,
     StartQueued,
 )
+from scriptix_operator.core.scheduling.calls import Call, CallPermit
 from scriptix_operator.core.scheduling.circuit_breaker import OpenCircuit
-from scriptix_operator.core.scheduling.key_scheduler import Call
-from scriptix_operator.core.scheduling.polls import PollPriority, PollRequest
+from scriptix_operator.core.scheduling.poll_scheduler import PollPriority, PollRequest
 from scriptix_operator.core.scheduling.start_queue import QueueEntry, queue_entry_of
 from scriptix_operator.core.start.contention import is_start_of
 from scriptix_operator.core.start.resolution import recorded_outcome
@@ -40,52 +36,21 @@ from scriptix_operator.core.status.conditions import (
 )
 from scriptix_operator.engine.clock import Clock
 from scriptix_operator.engine.coverage import Coverage
-from scriptix_operator.engine.fence import Fence
 from scriptix_operator.engine.ledger_document import RebuildPendingError
-from scriptix_operator.engine.metered_calls import MeteredCalls, OnRateInfo
+from scriptix_operator.engine.metered_calls import MeteredCalls
 from scriptix_operator.engine.schedulers import KeySchedulers
-from scriptix_operator.engine.shutdown import Shutdown
 from scriptix_operator.engine.start_ledger import StartLedger
+from scriptix_operator.engine.start_sender import StartPermit
 from scriptix_operator.engine.store import TrainingStore
 from scriptix_operator.kube.errors import RefusedError
 from scriptix_operator.kube.secrets import Keys, KeyUnavailableError
 from scriptix_operator.log_fields import field_logger
 from scriptix_operator.scriptix.client import ScriptixClient
-from scriptix_operator.scriptix.errors import NotSentError, ScriptixError
+from scriptix_operator.scriptix.errors import ScriptixError
 
-__all__ = ["RemoteCalls", "StartHeldBackError", "StartPermit"]
-
-SEND_MARGIN = 0.2
-"""The part of the send window that is reserved for sending the bytes: the fence ends a process that
-takes longer, which must not happen on a busy machine."""
-MAX_SEND_MARGIN = 1.0
-"""Seconds; the end of the leadership is known at most ten seconds ahead."""
-
-STOPPING = "the operator is stopping"
+__all__ = ["RemoteCalls"]
 
 logger = field_logger(__name__)
-
-
-class StartHeldBackError(Exception):
-    """A start was held back at the last moment: its send window has passed, or it may not begin."""
-
-
-@dataclass(frozen=True, slots=True)
-class StartPermit:
-    """A start that holds a permit of the key's quota and is not sent yet."""
-
-    schedulers: KeySchedulers
-    key: ApiKey
-    quota_permit: Permit
-    """The permit of the key's start quota."""
-    revision: int
-    """Revision of the ledger when the model was polled."""
-    nonce: str = field(default_factory=lambda: secrets.token_hex(4))
-    """Nonce of the intent."""
-
-    def cancel(self) -> None:
-        """Return the permit: the start was not sent."""
-        self.schedulers.cancel(self.key.fingerprint, self.quota_permit)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,10 +66,6 @@ class RemoteCalls:
         coverage: Competing trainings that may exist and are not in the store.
         clock: The clocks.
         ledger: The in-flight starts.
-        fence: Ends this process if it is paused in mid-send.
-        send_until: Monotonic seconds until which this process leads and may start trainings.
-        send_window: Seconds after a start's intent within which its POST may be sent.
-        shutdown: Whether this process is to end; then no POST begins.
     """
 
     client: ScriptixClient
@@ -115,10 +76,6 @@ class RemoteCalls:
     coverage: Coverage
     clock: Clock
     ledger: StartLedger
-    fence: Fence
-    send_until: Callable[[], float]
-    send_window: float
-    shutdown: Shutdown = field(default_factory=Shutdown)
 
     async def poll(self, training: Training) -> Observation:
         """Poll the model.
@@ -144,20 +101,19 @@ class RemoteCalls:
             key = await self.keys.resolve(training)
         except KeyUnavailableError as error:
             return Blocked(error.failure)
-        await self.calls.recall_limits(key)
+        await self.calls.quota_restore.restore(key)
         poll_request = self._poll_request(training, key)
-        if vouches_for(training.status, key.fingerprint):
-            self.schedulers.vouch(key.fingerprint)
-        has_worked = self.schedulers.has_worked(key.fingerprint)
-        permit = self.schedulers.poll(key.fingerprint, training.key, poll_request)
+        breaker = self.schedulers.of(key.fingerprint).breaker
+        breaker.has_worked |= shows_accepted_key(training.status, key.fingerprint)
+        has_worked = breaker.has_worked
+        permit = self.schedulers.acquire_poll(key.fingerprint, training.key, poll_request)
         if isinstance(permit, OpenCircuit):
             return self._not_made(permit, key)
-        if not isinstance(permit, Permit):
+        if not isinstance(permit, CallPermit):
             return PollDeferred(permit)
         asked_at = self.clock.now()
         try:
             model = await self.calls.make(
-                Call.STATUS,
                 model_id,
                 key,
                 permit,
@@ -178,7 +134,9 @@ class RemoteCalls:
             revision=revision,
             asked_at=asked_at,
             past=self.store.past_runs(key.fingerprint),
-            granted_interval=self.schedulers.granted_interval(key.fingerprint, poll_request.kind),
+            granted_interval=self.schedulers.granted_interval(
+                key.fingerprint, poll_request.priority
+            ),
             jitter=self.schedulers.jitter(),
             is_holder_unlisted=in_flight is not None and self._may_hide_holder(in_flight),
             has_hidden_competitor=self.coverage.may_hide_competitor(model_id),
@@ -214,7 +172,7 @@ class RemoteCalls:
         if is_starting(status) or is_end_pending(status) or has_ended(status):
             return PollRequest(PollPriority.RESOLUTION, None)
         if is_followed(training.status):
-            kind = PollPriority.RUNNING
+            priority = PollPriority.RUNNING
         elif self.schedulers.is_queued(training.key):
             # The resource at the head of the start queue must not wait behind idle polls.
             is_next = (
@@ -222,11 +180,11 @@ class RemoteCalls:
             )
             return PollRequest(PollPriority.BASELINE if is_next else PollPriority.WAITING, None)
         else:
-            kind = PollPriority.WAITING
-        asked = float(training.spec.poll_interval_seconds)
+            priority = PollPriority.WAITING
+        requested = float(training.spec.poll_interval_seconds)
         # The in-process state may be older than an edit.
-        speed_up = max(asked / (self.store.state(training).polls.interval or asked), 1.0)
-        return PollRequest(kind, asked, speed_up)
+        speed_up = max(requested / (self.store.state(training).polls.interval or requested), 1.0)
+        return PollRequest(priority, requested, speed_up)
 
     async def _read_ledger(self, training: Training) -> int:
         """The revision of the ledger that a poll is based on; a run that is known needs none.
@@ -259,8 +217,8 @@ class RemoteCalls:
             key = await self.keys.resolve(training)
         except KeyUnavailableError as error:
             return Blocked(error.failure)
-        await self.calls.recall_limits(key)
-        self._recall_starts(key)
+        await self.calls.quota_restore.restore(key)
+        self.calls.quota_restore.restore_starts(key)
         return (
             self.schedulers.check_queue(key.fingerprint, self._queue_entry(training))
             or QueueReached()
@@ -281,8 +239,8 @@ class RemoteCalls:
         if key.fingerprint != wanted.key.fingerprint:
             # The key was replaced since the poll, which may have shown another account's model.
             return PollDeferred(0.0)
-        self._recall_starts(key)
-        permit = self.schedulers.start(key.fingerprint, self._queue_entry(training))
+        self.calls.quota_restore.restore_starts(key)
+        permit = self.schedulers.acquire_start(key.fingerprint, self._queue_entry(training))
         if isinstance(permit, OpenCircuit):
             return self._not_made(permit, key)
         if isinstance(permit, StartQueued):
@@ -302,82 +260,3 @@ class RemoteCalls:
 
     def _queue_entry(self, training: Training) -> QueueEntry:
         return queue_entry_of(training, self.clock.now().replace(microsecond=0))
-
-    def _recall_starts(self, key: ApiKey) -> None:
-        """Charge the starts that earlier processes made with a key, or with the keys before it."""
-        if self.schedulers.is_new_to(key.fingerprint, key.source):
-            own, before = self.ledger.charges_of(key.fingerprint, key.source)
-            self.schedulers.recall(key.fingerprint, key.source, own, before)
-
-    async def start(
-        self, training: Training, permit: StartPermit, begun_at: float
-    ) -> Posted | PostFailed:
-        """Send the POST whose intent is recorded, once, whatever the reply.
-
-        Args:
-            training: The resource, with the intent recorded.
-            permit: The permit of the start.
-            begun_at: Monotonic seconds at which writing the intent began.
-        """
-        armed: list[int] = []
-
-        def check() -> None:
-            armed.append(self.fence.arm(self._send_until(training, begun_at)))
-
-        def disarm() -> None:
-            for number in armed:
-                self.fence.disarm(number)
-
-        model_id, fingerprint = training.spec.model_id, permit.key.fingerprint
-        log = logger.about(training, operation=Call.START, fingerprint=fingerprint)
-
-        def warn_of(flaw: str) -> None:
-            log.warning("the start was accepted; %s", flaw)
-
-        async def send(on_rate_info: OnRateInfo) -> RemoteModel | None:
-            try:
-                # No byte leaves before the check, and none is held back after the check.
-                async with self.shutdown.aborting(lambda: not armed):
-                    return await self.client.run(
-                        model_id,
-                        permit.key,
-                        before_send=check,
-                        after_send=disarm,
-                        on_rate=on_rate_info,
-                        on_flaw=warn_of,
-                    )
-            except TimeoutError:
-                if armed:
-                    raise
-                raise NotSentError(CallFailure(FailureKind.NOT_SENT, STOPPING)) from None
-
-        try:
-            model = await self.calls.make(
-                Call.START, model_id, permit.key, permit.quota_permit, send
-            )
-        except ScriptixError as error:
-            again_in = self.schedulers.wait(fingerprint, Call.START)
-            return PostFailed(error.failure, again_in)
-        finally:
-            disarm()
-        return Posted(model)
-
-    def _send_until(self, training: Training, begun_at: float) -> float:
-        """Monotonic seconds until which a start may be sent whose intent is recorded.
-
-        Raises:
-            StartHeldBackError: The start may not be sent.
-        """
-        now, lead = self.clock.monotonic(), self.send_until()
-        margin = min(self.send_window * SEND_MARGIN, MAX_SEND_MARGIN)
-        if now > begun_at + self.send_window - margin:
-            late = now - begun_at
-            raise StartHeldBackError(f"{late:.1f} s have passed since the intent was written")
-        if now > lead - margin:
-            raise StartHeldBackError("this process is not the leader any more, or not for long")
-        known = self.store.get(training.key)
-        if known is None or known.uid != training.uid or known.is_being_deleted:
-            raise StartHeldBackError("the resource is deleted, or is being deleted")
-        if self.shutdown.is_begun:
-            raise StartHeldBackError(STOPPING)
-        return min(begun_at + self.send_window, lead)

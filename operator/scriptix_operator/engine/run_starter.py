@@ -14,12 +14,12 @@ from scriptix_operator.core.reconcile.call_results import Posted, PostFailed
 from scriptix_operator.core.reconcile.context import Durations
 from scriptix_operator.core.reconcile.in_process_state import InProcessState
 from scriptix_operator.core.reconcile.vocabulary import Decision, StartAborted
-from scriptix_operator.core.scheduling.key_scheduler import Call
+from scriptix_operator.core.scheduling.calls import Call
 from scriptix_operator.core.start.contention import is_start_of
 from scriptix_operator.engine.clock import Clock
 from scriptix_operator.engine.ledger_document import LedgerChangedError
-from scriptix_operator.engine.remote_calls import RemoteCalls, StartPermit
 from scriptix_operator.engine.start_ledger import StartLedger
+from scriptix_operator.engine.start_sender import StartPermit, StartSender
 from scriptix_operator.engine.status_writer import StatusWriter
 from scriptix_operator.engine.store import TrainingStore
 from scriptix_operator.kube.errors import ConflictError, GoneError, UnavailableError
@@ -38,7 +38,7 @@ class RunStarter:
     """Starts runs that were decided on."""
 
     store: TrainingStore
-    remote_calls: RemoteCalls
+    start_sender: StartSender
     status_writer: StatusWriter
     ledger: StartLedger
     clock: Clock
@@ -71,7 +71,7 @@ class RunStarter:
         if state is None:
             permit.cancel()
             return await self._record_reply(written, StartAborted(), self.store.state(written))
-        reply = await self.remote_calls.start(written, permit, begun_at)
+        reply = await self.start_sender.send(written, permit, begun_at)
         state = replace(state, start=replace(state.start, reply=reply))
         self.store.store_state(written, state)
         try:

@@ -12,8 +12,8 @@ from itertools import chain
 from typing import Final
 
 from scriptix_operator.api.reasons import Outcome, Phase
+from scriptix_operator.core.scheduling.calls import Call
 from scriptix_operator.core.scheduling.circuit_breaker import OpenCause
-from scriptix_operator.core.scheduling.key_scheduler import Call
 from scriptix_operator.core.status.waiting import WAITING_REASONS
 from scriptix_operator.telemetry.metric_types import (
     Label,

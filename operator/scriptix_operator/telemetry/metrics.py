@@ -22,7 +22,8 @@ from prometheus_client.metrics import MetricWrapperBase
 from scriptix_operator import __version__
 from scriptix_operator.api.reasons import Phase
 from scriptix_operator.core.model.training import TrainingKey
-from scriptix_operator.core.scheduling.key_scheduler import Call, KeyState
+from scriptix_operator.core.scheduling.calls import Call
+from scriptix_operator.core.scheduling.key_scheduler import KeyState
 from scriptix_operator.core.status.gauges import NO_GAUGES, Gauges
 from scriptix_operator.core.status.run_measures import RunMeasures
 from scriptix_operator.core.status.waiting import WAITING_REASONS

@@ -16,10 +16,9 @@ from kubernetes.aio.client import ApiClient, Configuration
 from scriptix_operator.api.times import format_time
 from scriptix_operator.core.model.training import Training, TrainingKey
 from scriptix_operator.core.ratelimit.limits import Limit
-from scriptix_operator.core.ratelimit.window import Permit
 from scriptix_operator.core.reconcile.vocabulary import StartQueued
-from scriptix_operator.core.scheduling.key_scheduler import Call
-from scriptix_operator.core.scheduling.polls import PollPriority, PollRequest
+from scriptix_operator.core.scheduling.calls import Answer, Call, CallPermit
+from scriptix_operator.core.scheduling.poll_scheduler import PollPriority, PollRequest
 from scriptix_operator.core.scheduling.start_queue import queue_entry_of
 from scriptix_operator.core.status.conditions import derive_status
 from scriptix_operator.core.status.events import EventRecord
@@ -28,7 +27,7 @@ from scriptix_operator.engine import resync
 from scriptix_operator.engine.clock import Clock
 from scriptix_operator.engine.controller import MAX_RETRY, PARALLEL_RECONCILES, Controller
 from scriptix_operator.engine.coverage import Coverage
-from scriptix_operator.engine.schedulers import Answer, KeySchedulers
+from scriptix_operator.engine.schedulers import KeySchedulers
 from scriptix_operator.engine.store import TrainingStore
 from scriptix_operator.engine.work_queue import WorkQueue
 from scriptix_operator.kube.errors import GoneError, KubeError, RefusedError, UnavailableError
@@ -140,10 +139,10 @@ class Bench:
         """Deliver a watch event of a resource."""
         self.engine.seen(kind, _raw(name, **facts))
 
-    def queue_up(self, name: str) -> Permit | StartQueued:
+    def queue_up(self, name: str) -> CallPermit | StartQueued:
         """Request the only start."""
-        permit = self.schedulers.start("key", queue_entry_of(a_training(name=name), EIGHT))
-        assert isinstance(permit, Permit | StartQueued)
+        permit = self.schedulers.acquire_start("key", queue_entry_of(a_training(name=name), EIGHT))
+        assert isinstance(permit, CallPermit | StartQueued)
         return permit
 
     async def until(self, holds: Callable[[], bool]) -> None:
@@ -348,7 +347,7 @@ async def test_resource_deleted_during_its_reconcile_leaves_the_queue() -> None:
         bench.may_step.set()
         await bench.derive_status()
         assert isinstance(bench.queue_up("z"), StartQueued)
-        assert len(bench.schedulers.of("key").starts) == 1
+        assert not bench.schedulers.of("key").is_queued(_key("a"))
 
 
 async def test_a_resource_being_deleted_leaves_the_start_queue_at_once() -> None:
@@ -359,7 +358,7 @@ async def test_a_resource_being_deleted_leaves_the_start_queue_at_once() -> None
         bench.seen("a", "MODIFIED", version=2, deletionTimestamp="2025-01-16T09:00:00Z")
         assert bench.store.get(_key("a")) is not None
         assert isinstance(bench.queue_up("z"), StartQueued)
-        assert len(bench.schedulers.of("key").starts) == 1
+        assert not bench.schedulers.of("key").is_queued(_key("a"))
 
 
 @pytest.mark.parametrize("has_said", [False, True], ids=["at once", "held by a finalizer"])
@@ -390,7 +389,7 @@ async def test_failed_reconcile_takes_no_share_of_the_polls() -> None:
     async with _bench() as bench, _running(bench):
 
         async def poll(key: TrainingKey) -> float | None:
-            bench.schedulers.poll("key", key, PollRequest(PollPriority.RUNNING, HOUR))
+            bench.schedulers.acquire_poll("key", key, PollRequest(PollPriority.RUNNING, HOUR))
             if key.name == "b":
                 raise UnavailableError("the API server is away")
             return None
@@ -409,11 +408,13 @@ async def test_key_schedulers_skip_absent_resources_automatically(
     monkeypatch.setattr(engine, "DISPATCH_TIMEOUT", 0.0)
     async with _bench() as bench:
         permit, *_ = [
-            bench.schedulers.poll("key", _key(name), PollRequest(PollPriority.RUNNING, HOUR))
+            bench.schedulers.acquire_poll(
+                "key", _key(name), PollRequest(PollPriority.RUNNING, HOUR)
+            )
             for name in ("a", "b", "c")
         ]
-        assert isinstance(permit, Permit)
-        bench.schedulers.answered("key", Call.STATUS, permit, Answer(7))
+        assert isinstance(permit, CallPermit)
+        bench.schedulers.complete("key", permit, Answer(7))
         for name in ("b", "c"):
             bench.work_queue.drop(_key(name))
         async with _running(bench):
@@ -432,7 +433,7 @@ async def test_unreadable_resource_leaves_the_start_queue() -> None:
         bench.seen("a", "MODIFIED", version=2, model=-1)
         assert bench.store.get(_key("a")) is None
         assert isinstance(bench.queue_up("z"), StartQueued)
-        assert len(bench.schedulers.of("key").starts) == 1
+        assert not bench.schedulers.of("key").is_queued(_key("a"))
 
 
 async def test_missing_resource_is_kept_until_the_watch_deletes_it() -> None:

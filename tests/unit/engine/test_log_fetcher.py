@@ -34,10 +34,11 @@ from scriptix_operator.core.reconcile.call_results import (
     LogUnavailable,
     WriteFailure,
 )
-from scriptix_operator.core.scheduling.key_scheduler import Call
+from scriptix_operator.core.scheduling.calls import Call
 from scriptix_operator.core.status.failures import failure
 from scriptix_operator.engine.log_fetcher import LARGE, LogFetcher
 from scriptix_operator.engine.metered_calls import MeteredCalls, OnRateInfo
+from scriptix_operator.engine.quota_restore import QuotaRestore
 from scriptix_operator.engine.schedulers import KeySchedulers
 from scriptix_operator.engine.start_ledger import StartLedger
 from scriptix_operator.engine.store import TrainingStore
@@ -139,7 +140,12 @@ class Bench:
             client=cast("ScriptixClient", self.dependencies),
             keys=cast("Keys", self.dependencies),
             schedulers=self.schedulers,
-            calls=MeteredCalls(self.schedulers, starts, self.time, Metrics()),
+            calls=MeteredCalls(
+                self.schedulers,
+                QuotaRestore(self.schedulers, starts, self.time),
+                self.time,
+                Metrics(),
+            ),
             log_store=cast("LogStore", self.dependencies),
             store=self.store,
             wait=120.0,
@@ -249,15 +255,6 @@ async def test_observed_limits_are_loaded_before_a_first_log_call() -> None:
     await bench.fetch(ENDED)
     limiter = bench.schedulers.of(KEY.fingerprint).limiters[Call.START]
     assert limiter.limits(0.0) == (Limit(3, 3600.0),)
-
-
-async def test_log_calls_in_statuses_count_after_a_restart() -> None:
-    bench = Bench()
-    run = a_run(ownership="Owned", claimed_at=EIGHT, key_fingerprint=KEY.fingerprint)
-    before = running(run=run, log=LogStatus(recent_calls=(EIGHT,)))
-    bench.fetcher.calls.ledger.store.put(before)
-    # Four an hour is one in fifteen minutes.
-    assert await bench.fetch() == LogUnavailable(900, LogState.COLLECTING, 42.0, tried=False)
 
 
 # Temporary failures.

@@ -11,12 +11,13 @@ from scriptix_operator.core.ledger.ledger import Ledger
 from scriptix_operator.core.ledger.observed_limits import StoredLimit
 from scriptix_operator.core.model.api_key import ApiKey
 from scriptix_operator.core.model.remote import CallFailure, FailureKind, RateLimitInfo
+from scriptix_operator.core.model.training import TrainingKey
 from scriptix_operator.core.ratelimit.limits import Limit
-from scriptix_operator.core.ratelimit.window import Permit
 from scriptix_operator.core.ratelimit.write_throttle import CONFIRM, KEEP_AGAIN
+from scriptix_operator.core.scheduling.calls import Call, CallPermit
 from scriptix_operator.core.scheduling.circuit_breaker import MODELS
-from scriptix_operator.core.scheduling.key_scheduler import Call
 from scriptix_operator.engine.metered_calls import MeteredCalls, OnRateInfo
+from scriptix_operator.engine.quota_restore import QuotaRestore
 from scriptix_operator.engine.schedulers import KeySchedulers
 from scriptix_operator.engine.start_ledger import StartLedger
 from scriptix_operator.engine.store import TrainingStore
@@ -29,6 +30,7 @@ from tests.unit.engine.fake_ledger import FakeLedgerConfigMap, Fault, complete
 from tests.unit.log_lines import fields_of
 
 KEY, OTHER_KEY = ApiKey("k", "Secret/team-a/api-key"), ApiKey("o", "Secret/team-b/api-key")
+RESOURCE = TrainingKey("team-a", "speech")
 LIMITS = {call: (Limit(10, 3600.0),) for call in Call}
 FLAWED = RateLimitInfo(flaw="X-RateLimit-Limit: many is no number")
 
@@ -51,11 +53,13 @@ class Bench:
         ledger = StartLedger(
             self.config_map, TrainingStore(), complete, timedelta(hours=1), self.time, Metrics()
         )
-        self.calls = MeteredCalls(self.schedulers, ledger, self.time, self.metrics)
+        quota_restore = QuotaRestore(self.schedulers, ledger, self.time)
+        self.calls = MeteredCalls(self.schedulers, quota_restore, self.time, self.metrics)
 
-    def take(self, call: Call, key: ApiKey = KEY) -> Permit:
+    def acquire(self, call: Call, key: ApiKey = KEY) -> CallPermit:
         """Acquire the permit of a call."""
-        return self.schedulers.of(key.fingerprint).limiters[call].acquire(self.time.monotonic())
+        limiter = self.schedulers.of(key.fingerprint).limiters[call]
+        return CallPermit(call, RESOURCE, limiter.acquire(self.time.monotonic()))
 
     async def call(
         self,
@@ -67,8 +71,8 @@ class Bench:
         model_id: int = 7,
     ) -> str:
         """Make a call with this outcome."""
-        permit = self.take(call, key)
-        return await self.calls.make(call, model_id, key, permit, self.reply(failure, published))
+        permit = self.acquire(call, key)
+        return await self.calls.make(model_id, key, permit, self.reply(failure, published))
 
     def reply(
         self, failure: CallFailure | None, published: RateLimitInfo | None
@@ -137,7 +141,7 @@ async def test_bug_in_a_call_completes_its_permit(bench: Bench) -> None:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        await bench.calls.make(Call.START, 7, KEY, bench.take(Call.START), send)
+        await bench.calls.make(7, KEY, bench.acquire(Call.START), send)
     assert bench.in_flight(Call.START) == 0
     assert bench.shown("scriptix_api_requests_total", operation="start", code="none") == 1
 
@@ -188,12 +192,14 @@ async def test_limit_inferred_from_a_refusal_is_kept_and_reported(
     bench: Bench, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
-    await bench.calls.ledger.document.ready()
+    await bench.calls.quota_restore.ledger.document.ready()
     with pytest.raises(ScriptixError):
         await bench.call(Call.START, refused(), RateLimitInfo(limit=3, remaining=0, reset=3598.0))
     observed_limits = StoredLimit(seconds=3600.0, count=3, at=EIGHT, clean_windows=24.0)
     assert bench.config_map.ledger.limits == {KEY.fingerprint: {"start": (observed_limits,)}}
-    assert bench.calls.ledger.observed_limits(KEY.fingerprint) == {"start": (observed_limits,)}
+    assert bench.calls.quota_restore.ledger.observed_limits(KEY.fingerprint) == {
+        "start": (observed_limits,)
+    }
     assert bench.shown("scriptix_limits_observed_total", operation="start") == 1
     [record] = caplog.records
     assert record.getMessage() == f"{KEY.source}: limit of start calls is now 3/1h"
@@ -203,7 +209,7 @@ async def test_limit_inferred_from_a_refusal_is_kept_and_reported(
 async def test_confirmed_limit_is_not_logged_again(
     bench: Bench, caplog: pytest.LogCaptureFixture
 ) -> None:
-    await bench.calls.ledger.document.ready()
+    await bench.calls.quota_restore.ledger.document.ready()
     caplog.set_level(logging.INFO)
     for _ in range(2):
         await bench.call(published=RateLimitInfo(limit=3, reset=60.0))
@@ -225,7 +231,7 @@ async def test_limit_that_is_as_configured_again_is_removed(
 
 
 async def test_unchanged_limits_are_not_written(bench: Bench) -> None:
-    await bench.calls.ledger.document.ready()
+    await bench.calls.quota_restore.ledger.document.ready()
     for _ in range(3):
         await bench.call(published=RateLimitInfo(limit=3, reset=60.0))
         await bench.call(Call.LOG)
@@ -236,7 +242,7 @@ async def test_unchanged_limits_are_not_written(bench: Bench) -> None:
 async def test_unsaved_observed_limit_fails_no_call(
     bench: Bench, caplog: pytest.LogCaptureFixture
 ) -> None:
-    await bench.calls.ledger.document.ready()
+    await bench.calls.quota_restore.ledger.document.ready()
     bench.config_map.write_faults.append(Fault.REFUSED)
     assert await bench.call(published=RateLimitInfo(limit=3, reset=60.0)) == "the reply"
     assert caplog.records[-1].getMessage() == (
@@ -257,33 +263,3 @@ async def test_invalid_rate_limit_info_is_reported_once(
     text = "ignoring invalid rate-limit headers: X-RateLimit-Limit: many is no number"
     assert said == [f"{key.source}: {text}" for key in (KEY, KEY, OTHER_KEY)]
     assert {record.levelname for record in caplog.records} == {"WARNING"}
-
-
-# Limits observed by an earlier process.
-
-TAUGHT = StoredLimit(seconds=3600.0, count=6, at=EIGHT, clean_windows=24)
-TAUGHT_LEDGER = Ledger(limits={KEY.fingerprint: {"status": (TAUGHT,)}})
-
-
-def _status_limits(bench: Bench) -> tuple[Limit, ...]:
-    limiter = bench.schedulers.of(KEY.fingerprint).limiters[Call.STATUS]
-    return limiter.limits(bench.time.monotonic())
-
-
-async def test_observed_limits_are_loaded_after_earlier_calls() -> None:
-    bench = Bench(config_map=FakeLedgerConfigMap(TAUGHT_LEDGER))
-    bench.schedulers.of(KEY.fingerprint)
-    await bench.calls.recall_limits(KEY)
-    assert _status_limits(bench) == (Limit(6, 3600.0),)
-
-
-async def test_unreadable_ledger_is_read_again_before_the_next_call() -> None:
-    bench = Bench(config_map=FakeLedgerConfigMap(TAUGHT_LEDGER))
-    bench.config_map.read_faults.append(Fault.LOST)
-    await bench.calls.recall_limits(KEY)
-    assert _status_limits(bench) == (Limit(10, 3600.0),)
-    await bench.calls.recall_limits(KEY)
-    assert _status_limits(bench) == (Limit(6, 3600.0),)
-    reads = bench.config_map.reads
-    await bench.calls.recall_limits(KEY)
-    assert bench.config_map.reads == reads

@@ -1,4 +1,4 @@
-"""engine/remote_calls.py: the send window of a start, and the fence during the send."""
+"""engine/remote_calls.py: poll requests; engine/start_sender.py: send window, and fence."""
 
 import asyncio
 import math
@@ -15,20 +15,21 @@ from scriptix_operator.core.model.api_key import ApiKey
 from scriptix_operator.core.model.remote import CallFailure, FailureKind, RemoteModel
 from scriptix_operator.core.model.training import Training, TrainingKey
 from scriptix_operator.core.ratelimit.limits import Limit
-from scriptix_operator.core.ratelimit.window import Permit
 from scriptix_operator.core.reconcile.call_results import Posted, PostFailed
 from scriptix_operator.core.reconcile.vocabulary import ModelPolled, Observation, PollDeferred
-from scriptix_operator.core.scheduling.key_scheduler import Call
-from scriptix_operator.core.scheduling.polls import PollPriority, PollRequest
+from scriptix_operator.core.scheduling.calls import Call, CallPermit
+from scriptix_operator.core.scheduling.poll_scheduler import PollPriority, PollRequest
 from scriptix_operator.core.scheduling.start_queue import queue_entry_of
 from scriptix_operator.engine.clock import Clock
 from scriptix_operator.engine.coverage import Coverage
 from scriptix_operator.engine.fence import Fence
 from scriptix_operator.engine.metered_calls import MeteredCalls, OnRateInfo
-from scriptix_operator.engine.remote_calls import SEND_MARGIN, RemoteCalls, StartPermit
+from scriptix_operator.engine.quota_restore import QuotaRestore
+from scriptix_operator.engine.remote_calls import RemoteCalls
 from scriptix_operator.engine.schedulers import KeySchedulers
 from scriptix_operator.engine.shutdown import Shutdown
 from scriptix_operator.engine.start_ledger import StartLedger
+from scriptix_operator.engine.start_sender import SEND_MARGIN, StartPermit, StartSender
 from scriptix_operator.engine.store import TrainingStore
 from scriptix_operator.engine.work_queue import WorkQueue
 from scriptix_operator.kube.secrets import Keys
@@ -125,12 +126,12 @@ class Bench(Clock, Fence):
         config_map.read_faults.extend([Fault.LOST] * 9)
         asked: list[PollRequest] = []
 
-        def poll(fingerprint: str, key: TrainingKey, poll_request: PollRequest) -> float:
+        def acquire_poll(fingerprint: str, key: TrainingKey, request: PollRequest) -> float:
             del fingerprint, key
-            asked.append(poll_request)
+            asked.append(request)
             return 1.0
 
-        schedulers.poll = poll  # type: ignore[method-assign]
+        schedulers.acquire_poll = acquire_poll  # type: ignore[method-assign]
         assert isinstance(await self._caller(schedulers, config_map).poll(training), PollDeferred)
         return asked[0]
 
@@ -143,12 +144,20 @@ class Bench(Clock, Fence):
         """Send a start that was begun at 100."""
         schedulers = self._schedulers()
         key = ApiKey("k", source=KEY.source)
-        permit = schedulers.start(key.fingerprint, queue_entry_of(a_training(), EIGHT))
-        assert isinstance(permit, Permit)
-        slot = StartPermit(schedulers, key, permit, revision=1)
-        return await self._caller(schedulers, FakeLedgerConfigMap()).start(
-            a_training(), slot, 100.0
+        permit = schedulers.acquire_start(key.fingerprint, queue_entry_of(a_training(), EIGHT))
+        assert isinstance(permit, CallPermit)
+        sender = StartSender(
+            client=cast("ScriptixClient", self),
+            calls=self._caller(schedulers, FakeLedgerConfigMap()).calls,
+            store=self.store,
+            clock=self,
+            fence=self,
+            send_until=lambda: self.leads_until,
+            send_window=WINDOW,
+            shutdown=self.shutdown,
         )
+        start_permit = StartPermit(schedulers, key, permit, revision=1)
+        return await sender.send(a_training(), start_permit, 100.0)
 
     def _schedulers(self) -> KeySchedulers:
         limits = dict.fromkeys(Call, (Limit(1, 3600.0),))
@@ -162,15 +171,11 @@ class Bench(Clock, Fence):
             client=cast("ScriptixClient", self),
             keys=cast("Keys", self),
             schedulers=schedulers,
-            calls=MeteredCalls(schedulers, ledger, self, Metrics()),
+            calls=MeteredCalls(schedulers, QuotaRestore(schedulers, ledger, self), self, Metrics()),
             store=self.store,
             coverage=Coverage(),
             clock=self,
             ledger=ledger,
-            fence=self,
-            send_until=lambda: self.leads_until,
-            send_window=WINDOW,
-            shutdown=self.shutdown,
         )
 
 

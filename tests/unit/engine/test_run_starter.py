@@ -26,7 +26,6 @@ from scriptix_operator.core.model.api_key import ApiKey
 from scriptix_operator.core.model.remote import FailureKind, RemoteModel
 from scriptix_operator.core.model.training import Training, TrainingKey
 from scriptix_operator.core.ratelimit.limits import Limit
-from scriptix_operator.core.ratelimit.window import Permit
 from scriptix_operator.core.reconcile.call_results import Posted, PostFailed
 from scriptix_operator.core.reconcile.context import Durations
 from scriptix_operator.core.reconcile.vocabulary import (
@@ -38,16 +37,17 @@ from scriptix_operator.core.reconcile.vocabulary import (
     StartLedgerNotWritable,
     StartQueued,
 )
-from scriptix_operator.core.scheduling.key_scheduler import Call
-from scriptix_operator.core.scheduling.polls import PollPriority, PollRequest
+from scriptix_operator.core.scheduling.calls import Answer, Call, CallPermit
+from scriptix_operator.core.scheduling.poll_scheduler import PollPriority, PollRequest
 from scriptix_operator.core.scheduling.start_queue import queue_entry_of
 from scriptix_operator.core.status.failures import failure
 from scriptix_operator.engine.clock import Clock
 from scriptix_operator.engine.reconciler import Reconciler
-from scriptix_operator.engine.remote_calls import RemoteCalls, StartPermit
+from scriptix_operator.engine.remote_calls import RemoteCalls
 from scriptix_operator.engine.run_starter import RECORD_ATTEMPTS, RunStarter
-from scriptix_operator.engine.schedulers import Answer, KeySchedulers
+from scriptix_operator.engine.schedulers import KeySchedulers
 from scriptix_operator.engine.start_ledger import StartLedger
+from scriptix_operator.engine.start_sender import StartPermit, StartSender
 from scriptix_operator.engine.status_writer import StatusWriter
 from scriptix_operator.engine.store import TrainingStore
 from scriptix_operator.engine.work_queue import WorkQueue
@@ -170,15 +170,17 @@ class Api:
     ) -> Observation | StartPermit:
         """Acquire a permit."""
         schedulers, key = self.bench.schedulers, ApiKey("k", source=KEY.source)
-        permit = schedulers.start(key.fingerprint, queue_entry_of(training, self.bench.time.now()))
-        assert isinstance(permit, Permit | StartQueued)
+        permit = schedulers.acquire_start(
+            key.fingerprint, queue_entry_of(training, self.bench.time.now())
+        )
+        assert isinstance(permit, CallPermit | StartQueued)
         return (
             StartPermit(schedulers, key, permit, wanted.revision)
-            if isinstance(permit, Permit)
+            if isinstance(permit, CallPermit)
             else permit
         )
 
-    async def start(
+    async def send(
         self, training: Training, permit: StartPermit, begun_at: float
     ) -> Posted | PostFailed:
         """Answer a POST."""
@@ -188,7 +190,7 @@ class Api:
         answer = self.answers.popleft()
         failure = answer.failure if isinstance(answer, PostFailed) else None
         fingerprint, ended = permit.key.fingerprint, Answer(training.spec.model_id, failure)
-        self.bench.schedulers.answered(fingerprint, Call.START, permit.quota_permit, ended)
+        self.bench.schedulers.complete(fingerprint, permit.quota_permit, ended)
         return answer
 
 
@@ -222,13 +224,11 @@ class Bench:
             self.config_map, self.store, complete, timedelta(hours=1), self.time, self.metrics
         )
         self.api = Api(self)
-        remote_calls, status_writer = (
-            cast("RemoteCalls", self.api),
-            cast("StatusWriter", self.cluster),
-        )
+        remote_calls, start_sender = cast("RemoteCalls", self.api), cast("StartSender", self.api)
+        status_writer = cast("StatusWriter", self.cluster)
         durations = Durations()
         starts = RunStarter(
-            self.store, remote_calls, status_writer, self.ledger, self.time, durations
+            self.store, start_sender, status_writer, self.ledger, self.time, durations
         )
         nothing: Any = None
         self.reconciler = Reconciler(
@@ -724,11 +724,11 @@ async def test_blocked_poll_takes_no_share_of_the_polls(
     instead: Observation,
     is_regular: bool,  # noqa: FBT001 - both ways
 ) -> None:
-    bench.schedulers.poll(KEY.fingerprint, NAME, PollRequest(PollPriority.WAITING, 1.0))
+    bench.schedulers.acquire_poll(KEY.fingerprint, NAME, PollRequest(PollPriority.WAITING, 1.0))
     bench.api.instead = instead
     await bench.reconcile()
     assert (
-        bench.schedulers.granted_interval(KEY.fingerprint, PollPriority.WAITING).floor > 1
+        bench.schedulers.granted_interval(KEY.fingerprint, PollPriority.WAITING).shortest > 1
     ) == is_regular
 
 

@@ -14,7 +14,7 @@ from scriptix_operator.core.scheduling.circuit_breaker import CircuitBreaker
 from scriptix_operator.core.scheduling.fair_queue import FairQueue
 from scriptix_operator.core.scheduling.poll_interval import shown_interval
 from scriptix_operator.core.scheduling.poll_rates import PollRates
-from scriptix_operator.core.scheduling.polls import SHARES, PollPriority
+from scriptix_operator.core.scheduling.poll_scheduler import SHARES, PollPriority
 from scriptix_operator.core.scheduling.start_queue import QueueEntry, StartQueue
 from scriptix_operator.settings import Settings
 from tests.unit.core.builders import at
@@ -83,9 +83,9 @@ def shares() -> str:
         queue, polls = FairQueue[str, PollPriority](SHARES), Counter[PollPriority]()
         for number in range(100):
             for kind in wanted:
-                queue.ask(f"{kind}-{number}", kind)
+                queue.join(f"{kind}-{number}", kind)
         for _ in range(100):
-            name = queue.call(0.0)
+            name = queue.dispatch(0.0)
             assert name is not None
             queue.leave(name)
             polls[PollPriority(name.partition("-")[0])] += 1
@@ -95,16 +95,16 @@ def shares() -> str:
 
 def fair_intervals() -> str:
     """What is granted of the requested poll intervals, where not all fit."""
-    demand = PollRates[str, PollPriority](SHARES)
+    rates = PollRates[str, PollPriority](SHARES)
     for requested, count in ((60, 150), (600, 20)):
         for number in range(count):
-            demand.wants(f"{requested}-{number}", PollPriority.RUNNING, float(requested))
+            rates.request(f"{requested}-{number}", PollPriority.RUNNING, float(requested))
     rate = RateLimiter(Settings().limit_status).rate(0.0)
-    granted = demand.granted_interval(PollPriority.RUNNING, rate)
+    granted = rates.granted_interval(PollPriority.RUNNING, rate)
     rows = []
     for requested, count in ((60, 150), (600, 20)):
-        shown = shown_interval(float(requested), granted.floor) or "absent"
-        rows.append((count, f"{requested}s", f"{granted.kept(float(requested)):.0f}s", shown))
+        shown = shown_interval(float(requested), granted.shortest) or "absent"
+        rows.append((count, f"{requested}s", f"{granted.granted(float(requested)):.0f}s", shown))
     header = ("runs", "requested", "granted", "`status.pollIntervalSeconds`")
     return table(header, rows)
 
@@ -160,12 +160,12 @@ def trial_calls() -> str:
         breaker, now = CircuitBreaker(), 0.0
         for model in (1, 2, 3):
             assert breaker.blocks(now) is None
-            breaker.answered(Permit(now), model, NO_ANSWER, now, jitter)
+            breaker.complete(Permit(now), model, NO_ANSWER, now, jitter)
         delays[jitter] = [breaker.trial_at - now]
         while len(delays[jitter]) < 7:
             now, trial = breaker.trial_at, Permit(breaker.trial_at)
-            breaker.sent(trial, now)
-            breaker.answered(trial, 1, NO_ANSWER, now, jitter)
+            breaker.acquire(trial, now)
+            breaker.complete(trial, 1, NO_ANSWER, now, jitter)
             delays[jitter].append(breaker.trial_at - now)
     rows = [
         (n, seconds(least), seconds(most))

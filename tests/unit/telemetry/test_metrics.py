@@ -14,8 +14,9 @@ from scriptix_operator.api.reasons import Outcome, Phase
 from scriptix_operator.core.model.training import TrainingKey
 from scriptix_operator.core.ratelimit.limiter import LimitUse
 from scriptix_operator.core.ratelimit.limits import Limit
+from scriptix_operator.core.scheduling.calls import Call
 from scriptix_operator.core.scheduling.circuit_breaker import OpenCause
-from scriptix_operator.core.scheduling.key_scheduler import Call, KeyState
+from scriptix_operator.core.scheduling.key_scheduler import KeyState
 from scriptix_operator.core.status.gauges import NO_GAUGES, Gauges
 from scriptix_operator.core.status.run_measures import RunMeasures
 from scriptix_operator.telemetry.health import Problems

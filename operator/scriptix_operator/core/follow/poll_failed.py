@@ -19,7 +19,7 @@ from scriptix_operator.core.status.conditions import ConditionReason, is_followe
 from scriptix_operator.core.status.failures import blocked_call, failure
 from scriptix_operator.core.status.texts import poll_texts
 
-__all__ = ["poll_failed", "rate_limited", "vouches_for"]
+__all__ = ["poll_failed", "rate_limited", "shows_accepted_key"]
 
 LEAST_WAIT = 1.0
 """Seconds after a refusal because of the rate limit, whatever the reply says."""
@@ -34,7 +34,7 @@ GATEWAY_PATIENCE = 300.0
 """Seconds of a gateway's refusals after which a human is asked to check the way to the API."""
 
 
-def vouches_for(status: TrainingStatus, fingerprint: str) -> bool:
+def shows_accepted_key(status: TrainingStatus, fingerprint: str) -> bool:
     """Whether a status shows that the API has accepted the key with this fingerprint."""
     why = status.failure
     is_rejected = why is not None and why.reason == FailureReason.UNAUTHORIZED

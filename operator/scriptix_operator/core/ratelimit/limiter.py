@@ -14,19 +14,19 @@ from scriptix_operator.core.ratelimit.additive_increase import ObservedLimit
 from scriptix_operator.core.ratelimit.call_history import AcceptedCalls
 from scriptix_operator.core.ratelimit.effective_limits import EffectiveLimits
 from scriptix_operator.core.ratelimit.hold import BELIEVED
-from scriptix_operator.core.ratelimit.limits import Limit
+from scriptix_operator.core.ratelimit.limits import Limit, part_of
 from scriptix_operator.core.ratelimit.pacer import Pacer
 from scriptix_operator.core.ratelimit.remaining_calls import RemainingCalls
 from scriptix_operator.core.ratelimit.window import PastCall, Permit, SlidingWindow
 
-__all__ = ["LATE", "LimitUse", "RateLimiter"]
+__all__ = ["MAX_TRANSIT", "LimitUse", "RateLimiter"]
 
 BURST = 0.2
 """Part of a window's calls that may be made at once where calls are paced."""
 
-LATE = 10.0
+MAX_TRANSIT = 10.0
 """Seconds for which a call may still reach the server after it was given up without a reply …"""
-LATE_PART = 1 / 6
+MAX_TRANSIT_PART = 1 / 6
 """… but at most this part of a window."""
 
 
@@ -111,6 +111,18 @@ class RateLimiter:
             wait = max(wait, self._pacer.wait(now, 1 / self.rate(now), burst, ahead))
         return wait
 
+    def wait_in_part(self, now: float, tag: str, part: float) -> float:
+        """Seconds until a call with a tag fits into a part of the quota; 0: the call fits now.
+
+        Args:
+            now: The time.
+            tag: Only calls with this tag count against the part.
+            part: 0 to 1; at least one call of each limit.
+        """
+        window = self._window.tagged(tag)
+        limits = (part_of(limit, part) for limit in self.limits(now))
+        return max(window.free_at(limit, now, now) for limit in limits) - now
+
     def is_unspent(self, now: float) -> bool:
         """Whether no call counts and nothing holds calls: the limiter equals a new one."""
         self._window.forget(now - self.limits(now)[-1].seconds)
@@ -177,8 +189,8 @@ class RateLimiter:
             return has_observed_limit
         has_no_reply = failure is not None and failure.status is None
         is_lost = kind is FailureKind.AMBIGUOUS and has_no_reply
-        late = min(LATE, LATE_PART * self.limits(now)[0].seconds) if is_lost else 0.0
-        self._window.complete(permit, now + late)
+        in_transit = min(MAX_TRANSIT, MAX_TRANSIT_PART * self.limits(now)[0].seconds)
+        self._window.complete(permit, now + in_transit if is_lost else now)
         if kind in {FailureKind.AMBIGUOUS, FailureKind.UNAUTHORIZED}:
             return False  # the call may not have reached the server's rate limiter
         has_observed_limit = self._limits.accepted(permit.sent_at, now, rate_info)

@@ -55,6 +55,13 @@ class SlidingWindow:
         """Count calls of an earlier process, too."""
         self._calls = sorted([*self._calls, *spent], key=_by_time)
 
+    def tagged(self, tag: str) -> "SlidingWindow":
+        """A window of the calls with a tag."""
+        window = SlidingWindow()
+        window.in_flight = {permit for permit in self.in_flight if permit.tag == tag}
+        window.restore(call for call in self._calls if call.tag == tag)
+        return window
+
     def since(self, begin: float) -> int:
         """The number of calls answered after `begin`."""
         return len(self._calls) - bisect_right(self._calls, begin, key=_by_time)

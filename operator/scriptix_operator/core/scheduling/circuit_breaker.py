@@ -106,13 +106,13 @@ class CircuitBreaker:
         """Why no call may be made now; None: a call may be made, if only as a trial call."""
         return self.open_circuit if now < self.trial_at else None
 
-    def sent(self, permit: Permit, now: float) -> None:
+    def acquire(self, permit: Permit, now: float) -> None:
         """Record a poll that is sent: while the circuit is open, the poll is the trial call."""
         if self.open_circuit is not None:
             self.open_circuit = replace(self.open_circuit, named=None)
             self.trial_at, self._trial = now + PATIENCE, permit
 
-    def answered(
+    def complete(
         self, permit: Permit, model_id: int, failure: CallFailure | None, now: float, jitter: float
     ) -> bool:
         """Record the result of a poll.
@@ -129,10 +129,10 @@ class CircuitBreaker:
         """
         was_open = self.open_circuit is not None
         if failure is not None and rejects_key(failure):
-            self._rejected(failure, now)
+            self._complete_rejected(failure, now)
         elif failure is not None and is_unanswered(failure):
             wait = backoff(FIRST_TRIAL, self._trials, MAX_TRIAL) * (0.5 + jitter / 2)
-            self._unanswered(permit, model_id, failure, now, wait)
+            self._complete_unanswered(permit, model_id, failure, now, wait)
         else:
             self._opened_alone.discard(model_id)
             self.open_circuit, self._trials, self.trial_at = None, 0, 0.0
@@ -143,7 +143,7 @@ class CircuitBreaker:
             self._models_without_reply.clear()
         return was_open and self.open_circuit is None
 
-    def _unanswered(
+    def _complete_unanswered(
         self, permit: Permit, model_id: int, failure: CallFailure, now: float, wait: float
     ) -> None:
         """Record a poll without an answer; `wait`: delay of the trial call if no reply names it."""
@@ -178,7 +178,7 @@ class CircuitBreaker:
         is_alone_enough = now >= self._alone_from and model_id not in self._opened_alone
         return 1 if is_alone_enough else MODELS
 
-    def _rejected(self, failure: CallFailure, now: float) -> None:
+    def _complete_rejected(self, failure: CallFailure, now: float) -> None:
         first = now if self._doubted_at is None else self._doubted_at
         is_certain = self._is_rejected or not self.has_worked or now >= first + CONFIRM
         self._doubted_at = first

@@ -1,7 +1,17 @@
-"""A weighted fair queue: kinds of calls with guaranteed shares, first come first served within one.
+"""Start-time fair queueing (SFQ), a weighted fair queue: kinds of calls with guaranteed shares.
 
-Nothing blocks here: a resource that asks joins the queue, and is dispatched when it is next. A
-share that no resource asks for goes to the other kinds, so no quota is idle while calls wait.
+Each kind has a start tag, which grows by 1/weight with each call. The kind with the smallest tag is
+dispatched, and within a kind the resource that has waited longest. With the weights 2 for `r` and 1
+for `w`, while both want more calls:
+
+    dispatched   r    w    r    r    w    r    r    w
+    start tag    0    0   0.5   1    1   1.5   2    2
+
+The virtual time is the tag of the call dispatched last. A kind that joins after a pause begins
+there, and not at its old tag: its unused share went to the other kinds.
+
+Nothing blocks here: a resource joins the queue, and is dispatched when its turn comes. It then has
+DISPATCH_TIMEOUT to make its call.
 """
 
 from collections import OrderedDict
@@ -12,7 +22,7 @@ from typing import Generic, TypeVar
 __all__ = ["DISPATCH_TIMEOUT", "FairQueue"]
 
 K = TypeVar("K", bound=Hashable)
-"""The key of a resource that asks."""
+"""The key of a resource."""
 C = TypeVar("C", bound=Hashable)
 """The kind of a call."""
 
@@ -21,13 +31,13 @@ DISPATCH_TIMEOUT = 5.0
 
 
 @dataclass(slots=True)
-class _Share(Generic[K]):
+class _Flow(Generic[K]):
     """The resources that wait for one kind of call."""
 
     weight: float
     waiting: OrderedDict[K, None] = field(default_factory=OrderedDict)
-    used: float = 0.0
-    """Calls divided by weight: the kind with the smallest value comes next."""
+    start_tag: float = 0.0
+    """Calls divided by weight, plus the pauses: the kind with the smallest tag comes next."""
 
 
 class FairQueue(Generic[K, C]):
@@ -38,67 +48,67 @@ class FairQueue(Generic[K, C]):
     """
 
     def __init__(self, weights: Mapping[C, float]) -> None:
-        self._shares = {kind: _Share[K](weight) for kind, weight in weights.items()}
+        self._flows = {kind: _Flow[K](weight) for kind, weight in weights.items()}
         self._kinds: dict[K, C] = {}
         """The kinds of the waiting resources."""
-        self._reached = 0.0
-        """`used` of the kind dispatched last, at that time; no waiting kind has a smaller one."""
-        self._called: dict[K, float] = {}
+        self._virtual_time = 0.0
+        """The start tag of the call dispatched last; no waiting kind has a smaller one."""
+        self._dispatched: dict[K, float] = {}
         """The dispatch times of resources that have not called yet; monotonic seconds."""
 
     def __len__(self) -> int:
-        return len(self._kinds) + len(self._called)
+        return len(self._kinds) + len(self._dispatched)
 
     @property
-    def called(self) -> int:
+    def dispatched(self) -> int:
         """The number of dispatched resources that have not called yet."""
-        return len(self._called)
+        return len(self._dispatched)
 
-    def ask(self, key: K, kind: C) -> None:
+    def join(self, key: K, kind: C) -> None:
         """Join the queue, or keep the position; a dispatch stays."""
-        if key in self._called or self._kinds.get(key) == kind:
+        if key in self._dispatched or self._kinds.get(key) == kind:
             return
         self.leave(key)
-        share = self._shares[kind]
+        flow = self._flows[kind]
         # An unused share is not saved up: it would starve the other kinds later.
-        share.used = max(share.used, self._reached)
+        flow.start_tag = max(flow.start_tag, self._virtual_time)
         self._kinds[key] = kind
-        share.waiting[key] = None
+        flow.waiting[key] = None
 
     def leave(self, key: K) -> None:
         """Remove a resource that does not want to call any more."""
-        self._called.pop(key, None)
+        self._dispatched.pop(key, None)
         kind = self._kinds.pop(key, None)
         if kind is not None:
-            del self._shares[kind].waiting[key]
+            del self._flows[kind].waiting[key]
 
-    def call(self, at: float) -> K | None:
+    def dispatch(self, at: float) -> K | None:
         """Dispatch the next resource, for `at`; None if none waits."""
-        busy = [share for share in self._shares.values() if share.waiting]
+        busy = [flow for flow in self._flows.values() if flow.waiting]
         if not busy:
             return None
-        share = min(busy, key=lambda share: share.used)
-        self._reached = share.used
-        share.used += 1 / share.weight
-        key, _ = share.waiting.popitem(last=False)
+        flow = min(busy, key=lambda flow: flow.start_tag)
+        self._virtual_time = flow.start_tag
+        flow.start_tag += 1 / flow.weight
+        key, _ = flow.waiting.popitem(last=False)
         del self._kinds[key]
-        self._called[key] = at
+        self._dispatched[key] = at
         return key
 
-    def called_for(self, key: K) -> float | None:
+    def dispatched_for(self, key: K) -> float | None:
         """The dispatch time of `key`; None if `key` was not dispatched."""
-        return self._called.get(key)
+        return self._dispatched.get(key)
 
-    def put_off(self, key: K, at: float) -> None:
+    def defer(self, key: K, at: float) -> None:
         """Move a dispatch to a later time."""
-        self._called[key] = at
+        self._dispatched[key] = at
 
-    def is_expecting(self, now: float) -> bool:
+    def has_dispatch_after(self, now: float) -> bool:
         """Whether a resource was dispatched for a later time."""
-        return any(at > now for at in self._called.values())
+        return any(at > now for at in self._dispatched.values())
 
     def drop_missed(self, now: float) -> None:
         """Drop the dispatches of resources that have not called in time."""
-        missed = [key for key, at in self._called.items() if at < now - DISPATCH_TIMEOUT]
+        missed = [key for key, at in self._dispatched.items() if at < now - DISPATCH_TIMEOUT]
         for key in missed:
-            del self._called[key]
+            del self._dispatched[key]

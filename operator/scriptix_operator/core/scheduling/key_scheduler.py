@@ -1,38 +1,48 @@
-"""One key scheduler for each API key: limiters, queues and the circuit breaker.
+"""One key scheduler for each API key: client-side flow control of starts, polls and log calls.
 
-Keys with the same value share a scheduler, whichever Secret they come from. Nothing blocks here: a
-scheduler answers at once, and lists in `wake_ups` which resources are to ask again, and when. Times
-are monotonic seconds, given by the caller.
+Keys with the same value share a scheduler, whichever Secret they come from. Each call is acquired,
+and its permit is completed with the result or cancelled. Nothing blocks here: a scheduler answers
+at once, and says which resources are to ask again, and when. Times are monotonic seconds, given by
+the caller.
+
+    acquire_start   acquire_poll   acquire_log          complete, cancel
+          |              |              |                      |
+      open circuit? ------------------------ circuit breaker <-+
+          |              |              |                      |
+     start queue     fair queue     log queue                  |   order: who is next
+          |              |              |                      |
+     rate limiter   rate limiter   rate limiter <--------------+   when a call fits
+          +--------------+--------------+--> permit
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 
-from scriptix_operator.core.model.remote import CallFailure, RateLimitInfo
 from scriptix_operator.core.model.training import TrainingKey
 from scriptix_operator.core.ratelimit.limiter import LimitUse, RateLimiter
 from scriptix_operator.core.ratelimit.limits import Limit
-from scriptix_operator.core.ratelimit.window import Permit
+from scriptix_operator.core.scheduling.calls import Answer, Call, CallPermit
 from scriptix_operator.core.scheduling.circuit_breaker import (
     CircuitBreaker,
     OpenCause,
     OpenCircuit,
-    is_unanswered,
 )
-from scriptix_operator.core.scheduling.log_fetches import LogCalls
-from scriptix_operator.core.scheduling.polls import PollPriority, PollRequest, PollScheduler, WakeUp
-from scriptix_operator.core.scheduling.starts import Starts
+from scriptix_operator.core.scheduling.log_scheduler import RUNNING, LogScheduler
+from scriptix_operator.core.scheduling.poll_interval import GrantedInterval
+from scriptix_operator.core.scheduling.poll_scheduler import (
+    PollPriority,
+    PollRequest,
+    PollScheduler,
+)
+from scriptix_operator.core.scheduling.start_queue import QueueEntry
+from scriptix_operator.core.scheduling.start_scheduler import QueuePosition, StartScheduler
+from scriptix_operator.core.scheduling.trial_calls import TrialCalls
+from scriptix_operator.core.scheduling.wake_up import WakeUp
 
-__all__ = ["Call", "KeyScheduler", "KeyState"]
+__all__ = ["OPEN_CIRCUIT_WAIT", "KeyScheduler", "KeyState"]
 
-
-class Call(StrEnum):
-    """Kinds of calls, each with a quota of its own."""
-
-    START = "start"
-    STATUS = "status"
-    LOG = "log"
+OPEN_CIRCUIT_WAIT = 60.0
+"""Seconds after which a log is due again while the circuit breaker of its key is open."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,109 +68,178 @@ class KeyScheduler:
     """
 
     def __init__(self, limits: Mapping[Call, tuple[Limit, ...]], now: float) -> None:
-        self.wake_ups: list[WakeUp] = []
-        """Resources that the scheduler expects to ask again; the caller takes them."""
-        self.breaker = CircuitBreaker()
-        self.flawed: set[Call] = set()
+        self.invalid_rate_info: set[Call] = set()
         """Kinds of calls whose replies had invalid rate-limit info."""
-        self._held_up: dict[TrainingKey, None] = {}
-        """Resources whose polls the open circuit has prevented, or whose polls had no answer since
-        the last answered poll; in this order."""
-        self._polling: dict[Permit, TrainingKey] = {}
-        """The resource of each poll in flight."""
-        self.polls = PollScheduler(limits[Call.STATUS], self.wake_ups)
-        self.starts = Starts(limits[Call.START], self.wake_ups)
-        self.logs = LogCalls(limits[Call.LOG])
-        self._kinds: Mapping[Call, Starts | PollScheduler | LogCalls] = {
-            Call.START: self.starts,
-            Call.STATUS: self.polls,
-            Call.LOG: self.logs,
-        }
+        self.has_restored_limits = False
+        """Whether the limits that earlier processes observed were restored."""
+        self.charged_sources: set[str] = set()
+        """The Secrets that hold the key, as far as the starts made from there were charged."""
         self.limiters: Mapping[Call, RateLimiter] = {
-            call: kind.limiter for call, kind in self._kinds.items()
+            call: RateLimiter(limits[call], evenly=call is not Call.START) for call in Call
         }
-        self.pace(now)
+        """The quotas. Facts of an earlier process are restored here; calls are made below."""
+        self.breaker = CircuitBreaker()
+        self._trials = TrialCalls(self.breaker)
+        self._starts = StartScheduler(self.limiters[Call.START])
+        self._polls = PollScheduler(self.limiters[Call.STATUS])
+        self._logs = LogScheduler(self.limiters[Call.LOG])
+        self._wake_ups: list[WakeUp] = []
+        self._pace(now)
 
-    def pace(self, now: float) -> None:
-        """Make no bursts for a while: earlier calls are not known, or many resources call now."""
-        for call in (Call.STATUS, Call.LOG):
-            self.limiters[call].pace(now)
+    # Before a call.
 
-    def poll(
-        self, key: TrainingKey, poll_request: PollRequest, now: float
-    ) -> Permit | OpenCircuit | float:
-        """Ask for a poll, as PollScheduler.ask; an open circuit is returned as the reason."""
+    def acquire_poll(
+        self, key: TrainingKey, request: PollRequest, now: float
+    ) -> CallPermit | OpenCircuit | float:
+        """Acquire the permit of a poll.
+
+        Returns:
+            The permit; why the open circuit prevents the poll; or seconds until asking again makes
+            sense, unless the resource is triggered earlier.
+        """
         open_circuit = self.breaker.blocks(now)
         if open_circuit is not None:
-            self.polls.cancel(key)
-            self.hold_up(key)
+            self._polls.leave(key)
+            self._wake_ups += self._trials.hold_up(key)
             return open_circuit
-        permit = self.polls.ask(key, poll_request, now)
-        if isinstance(permit, Permit):
-            self._held_up.pop(key, None)
-            self._polling[permit] = key
-            self.breaker.sent(permit, now)
+        self._wake_ups += self._polls.join(key, request, now)
+        wait = self._polls.wait(key, now)
+        if wait > 0:
+            return wait
+        self._polls.leave(key)
+        permit = self._acquire(Call.STATUS, key, now)
+        self._trials.acquire(permit, now)
+        self._wake_ups += self._polls.advance(now)
+        self._drop_wake_ups(key)
         return permit
 
-    def forget_trial(self, key: TrainingKey) -> None:
-        """Choose another resource for the trial call, where this one was to make it."""
-        if key in self._held_up:
-            del self._held_up[key]
-            self._expect_trial()
+    def queue_position(self, queue_entry: QueueEntry, now: float) -> QueuePosition | None:
+        """Join the start queue; returns the position, or None if the resource may start now."""
+        self._wake_ups += self._starts.join(queue_entry, now)
+        position = self._starts.wait(queue_entry.key, now)
+        if position is None:
+            self._drop_wake_ups(queue_entry.key)
+        return position
 
-    def hold_up(self, key: TrainingKey) -> None:
-        """Expect a resource that may not call now: for a trial call, or once the circuit closes."""
-        self._held_up[key] = None
-        self._expect_trial()
+    def acquire_start(
+        self, queue_entry: QueueEntry, now: float
+    ) -> CallPermit | QueuePosition | OpenCircuit:
+        """Acquire the permit of a start; or return the queue position, or the open circuit.
 
-    def polled(
-        self, permit: Permit, model_id: int, failure: CallFailure | None, now: float, jitter: float
-    ) -> None:
-        """Record the result of a poll, as CircuitBreaker.answered; once closed, resume polling."""
-        key, was_closed = self._polling.pop(permit, None), self.breaker.open_circuit is None
-        has_closed = self.breaker.answered(permit, model_id, failure, now, jitter)
-        is_answer = failure is None or not is_unanswered(failure)
-        has_opened_alone = (
-            was_closed and self.breaker.open_circuit is not None and not self._held_up
+        The circuit breaker may have opened since the poll. Polls serve as trial calls, not starts.
+        """
+        if self.breaker.open_circuit is not None:
+            self._wake_ups += self._trials.hold_up(queue_entry.key)
+            return self.breaker.open_circuit
+        position = self.queue_position(queue_entry, now)
+        if position is not None:
+            return position
+        self._starts.leave(queue_entry.key)
+        permit = self._acquire(Call.START, queue_entry.key, now, queue_entry.key.namespace)
+        self._starts.restart_patience()
+        self._wake_ups += self._starts.advance(now)
+        return permit
+
+    def acquire_log(self, key: TrainingKey, now: float, *, has_ended: bool) -> CallPermit | float:
+        """Acquire the permit of a log call, or return the seconds until asking again makes sense.
+
+        Args:
+            key: The resource.
+            now: The time.
+            has_ended: The run has ended, so the call comes before those for running trainings.
+        """
+        if self.breaker.open_circuit is not None:
+            return OPEN_CIRCUIT_WAIT
+        wait = self._logs.wait(key, now, has_ended=has_ended)
+        if wait > 0:
+            return wait
+        if has_ended:
+            self._logs.leave(key)
+        return self._acquire(Call.LOG, key, now, "" if has_ended else RUNNING)
+
+    def is_queued(self, key: TrainingKey) -> bool:
+        """Whether a resource waits in the start queue."""
+        return key in self._starts
+
+    def granted_interval(self, priority: PollPriority, now: float) -> GrantedInterval:
+        """What the quota grants of the poll intervals that resources request."""
+        return self._polls.granted_interval(priority, now)
+
+    # After a call.
+
+    def complete(self, permit: CallPermit, answer: Answer, now: float, jitter: float) -> bool:
+        """Count a call whose reply was read, or given up.
+
+        Args:
+            permit: The permit of the call.
+            answer: How the call ended.
+            now: When that was.
+            jitter: 0 to 1, drawn at random, for the delay of a trial call.
+
+        Returns:
+            Whether the observed limits have changed.
+        """
+        has_observed_limit = self.limiters[permit.call].complete(
+            permit.reserved, now, answer.failure, answer.rate_info
         )
-        if not is_answer and key is not None and not has_opened_alone:
-            # The resource's own next poll may be due long after the API is back. A resource that
-            # has opened the circuit alone polls at the named time; another model is the better
-            # trial.
-            self._held_up[key] = None
-        if has_closed:
-            self.pace(now)
-            # At the granted poll rate: resources that all ask at once would only wait.
-            granted_interval = 1 / self.polls.limiter.rate(now)
-            self.wake_ups += [
-                WakeUp(key, now + n * granted_interval) for n, key in enumerate(self._held_up)
-            ]
-            self.starts.renew_expectations(now)
-        if is_answer and self.breaker.open_circuit is None:
-            self._held_up.clear()
-        self._expect_trial()
+        self._advance(permit.call, now)
+        if permit.call is Call.STATUS:
+            self._complete_trial(permit, answer, now, jitter)
+        return has_observed_limit
 
-    def _expect_trial(self) -> None:
-        """Expect a resource for the next trial call, before its own next poll is due."""
-        if self.breaker.open_circuit is not None and self._held_up:
-            self.wake_ups.append(WakeUp(next(iter(self._held_up)), self.breaker.trial_at))
+    def cancel(self, permit: CallPermit, now: float) -> None:
+        """Cancel the permit of a call that was not sent."""
+        self.limiters[permit.call].cancel(permit.reserved, now)
+        self._advance(permit.call, now)
 
-    def answered(
-        self,
-        call: Call,
-        permit: Permit,
-        now: float,
-        failure: CallFailure | None = None,
-        rate_info: RateLimitInfo | None = None,
-    ) -> bool:
-        """Count an answered call; returns whether the observed limits have changed."""
-        return self._kinds[call].answered(permit, now, failure, rate_info)
+    def finish_reconcile(
+        self, key: TrainingKey, now: float, *, is_queued: bool, is_polled: bool, awaits_poll: bool
+    ) -> None:
+        """Record the end of a reconcile.
+
+        Args:
+            key: The resource.
+            now: The time.
+            is_queued: The resource waits for a start.
+            is_polled: The resource will be polled again without another trigger.
+            awaits_poll: The resource waits for a permit to poll, and asks again when triggered. A
+                resource that cannot ask (its Secret is missing, for instance) must not stay in the
+                queue: all others would wait for it.
+        """
+        if key in self._starts and not is_queued:
+            self._starts.leave(key)
+            self._wake_ups += self._starts.advance(now)
+        if not (is_polled and awaits_poll):
+            self._polls.leave(key)
+        # A queued resource is rarely polled: it takes no part in dividing the poll rate.
+        if is_queued or not is_polled:
+            self._polls.leave_rates(key)
+        self._wake_ups += self._polls.advance(now)
+        if not (is_polled or is_queued):
+            self._wake_ups += self._trials.forget(key)
+
+    def forget(self, key: TrainingKey, now: float) -> None:
+        """Remove a resource from all queues."""
+        self.finish_reconcile(key, now, is_queued=False, is_polled=False, awaits_poll=False)
+        self._logs.leave(key)
+
+    # Apart from calls.
+
+    def tick(self, now: float) -> None:
+        """Advance the queues past resources that were triggered and do not ask."""
+        self._wake_ups += self._polls.advance(now)
+        self._wake_ups += self._starts.update_positions(now)
+
+    def take_wake_ups(self) -> list[WakeUp]:
+        """Take the wake-ups since the last time: resources that are to ask again, and when."""
+        wake_ups, self._wake_ups = self._wake_ups, []
+        return wake_ups
 
     def state(self, now: float, *, is_used: bool) -> KeyState:
         """The state of the key, for the metrics."""
         return KeyState(
             quotas={call: limiter.use(now) for call, limiter in self.limiters.items()},
-            poll_interval_ratio=self.polls.interval_ratio(PollPriority.RUNNING, now),
+            poll_interval_ratio=self._polls.interval_ratio(PollPriority.RUNNING, now),
             open_cause=self.breaker.cause,
             is_used=is_used,
         )
@@ -169,9 +248,35 @@ class KeyScheduler:
         """Whether the scheduler equals a new one, once no resource uses it."""
         return all(limiter.is_unspent(now) for limiter in self.limiters.values())
 
-    def leave(self, key: TrainingKey, now: float) -> None:
-        """Remove a resource from all queues."""
-        self.forget_trial(key)
-        self.polls.leave(key, now)
-        self.starts.leave(key, now)
-        self.logs.leave(key)
+    # Inside.
+
+    def _acquire(self, call: Call, key: TrainingKey, now: float, tag: str = "") -> CallPermit:
+        return CallPermit(call, key, self.limiters[call].acquire(now, tag))
+
+    def _advance(self, call: Call, now: float) -> None:
+        """Advance the queue of a kind of call, whose quota has changed."""
+        if call is Call.START:
+            self._wake_ups += self._starts.advance(now)
+        elif call is Call.STATUS:
+            self._wake_ups += self._polls.advance(now)
+
+    def _complete_trial(
+        self, permit: CallPermit, answer: Answer, now: float, jitter: float
+    ) -> None:
+        """Record the result of a poll in the circuit breaker; once closed, resume all calls."""
+        was_open = self.breaker.open_circuit is not None
+        interval = 1 / self.limiters[Call.STATUS].rate(now)
+        self._wake_ups += self._trials.complete(permit, answer, now, jitter, interval)
+        if was_open and self.breaker.open_circuit is None:
+            self._pace(now)
+            self._starts.expect_again()
+            self._wake_ups += self._starts.advance(now)
+
+    def _drop_wake_ups(self, key: TrainingKey) -> None:
+        """The resource calls now: another wake-up would make it ask again."""
+        self._wake_ups = [wake_up for wake_up in self._wake_ups if wake_up.key != key]
+
+    def _pace(self, now: float) -> None:
+        """Make no bursts for a while: earlier calls are not known, or many resources call now."""
+        for call in (Call.STATUS, Call.LOG):
+            self.limiters[call].pace(now)

@@ -1,7 +1,19 @@
-"""Max-min fair division of the poll rate of an API key.
+"""Max-min fairness by water-filling: the division of the poll rate of an API key.
 
-Resources that request more polls than fit get the interval that is left for all; resources that
-request fewer get those. No resource gets fewer polls because another requests more.
+Each requested poll rate is a tank. Water, the rate that the key allows, is poured in until it is
+used up; the level is the same in all tanks that are not full. A resource that requests few polls is
+granted them, and all others get the same rate: the *shortest interval*, as an interval. No resource
+gets fewer polls because another one requests more.
+
+    polls a minute         requested         granted, if 1.6 a minute are allowed
+    1.0   ####  ####                         level 0.7:   ####  ####
+    0.2   ####  ####  ####                                ####  ####  ####
+           a     b     c                                   a     b     c
+
+Here `a` and `b` request a poll each minute, and `c` one every five minutes. `c` is granted its 0.2;
+the remaining 1.4 are 0.7 each for `a` and `b`, so the shortest interval is 86 seconds.
+
+The rate is divided twice: between the poll priorities, by their shares, and then within each.
 """
 
 from collections import Counter, defaultdict
@@ -13,13 +25,13 @@ from scriptix_operator.core.scheduling.poll_interval import GrantedInterval
 __all__ = ["PollRates"]
 
 K = TypeVar("K", bound=Hashable)
-"""The key of a resource that asks."""
+"""The key of a resource."""
 C = TypeVar("C", bound=Hashable)
-"""The kind of a call."""
+"""A poll priority."""
 
-CLOSER = 0.2
-"""Part of a kind's polls, where not all fit, for runs near their estimated completion, at most. The
-intervals of the other polls are longer by a quarter at most because of them."""
+EXTRA_PART = 0.2
+"""Part of a priority's polls, where not all fit, for runs near their estimated completion, at most.
+The intervals of the other polls are longer by a quarter at most because of them."""
 
 
 class PollRates(Generic[K, C]):
@@ -31,90 +43,97 @@ class PollRates(Generic[K, C]):
 
     def __init__(self, shares: Mapping[C, float]) -> None:
         self._shares = dict(shares)
-        self._wanted: dict[K, tuple[C, float, float]] = {}
-        # By kind and interval of two digits: however many resources, there are few of these.
+        self._requests: dict[K, tuple[C, float, float]] = {}
+        # By priority and interval of two digits: however many resources, there are few of these.
         self._counts: defaultdict[C, Counter[float]] = defaultdict(Counter)
-        self._more: defaultdict[C, dict[float, float]] = defaultdict(dict)
-        """Wanted polls beyond the regular ones, as multiples of these."""
+        self._extra: defaultdict[C, dict[float, float]] = defaultdict(dict)
+        """Requested polls beyond the regular ones, as multiples of these."""
 
-    def wants(self, key: K, kind: C, interval: float, speed_up: float = 1.0) -> None:
+    def request(self, key: K, priority: C, interval: float, speed_up: float = 1.0) -> None:
         """Request a poll each `interval` seconds, and for now `speed_up` times as many."""
         interval = float(f"{interval:.2g}")
-        if self._wanted.get(key) == (kind, interval, speed_up):
+        if self._requests.get(key) == (priority, interval, speed_up):
             return
         self.leave(key)
-        self._wanted[key] = kind, interval, speed_up
-        self._counts[kind][interval] += 1
-        more = self._more[kind]
-        more[interval] = more.get(interval, 0.0) + speed_up - 1
+        self._requests[key] = priority, interval, speed_up
+        self._counts[priority][interval] += 1
+        extra = self._extra[priority]
+        extra[interval] = extra.get(interval, 0.0) + speed_up - 1
 
     def leave(self, key: K) -> None:
-        """Remove the requests of a resource."""
-        if key not in self._wanted:
+        """Remove the request of a resource."""
+        if key not in self._requests:
             return
-        kind, interval, speed_up = self._wanted.pop(key)
-        counts, more = self._counts[kind], self._more[kind]
+        priority, interval, speed_up = self._requests.pop(key)
+        counts, extra = self._counts[priority], self._extra[priority]
         counts[interval] -= 1
-        more[interval] -= speed_up - 1
+        extra[interval] -= speed_up - 1
         if not counts[interval]:  # drops rounding errors, too
-            del counts[interval], more[interval]
+            del counts[interval], extra[interval]
 
-    def granted_interval(self, kind: C, rate: float) -> GrantedInterval:
+    def granted_interval(self, priority: C, rate: float) -> GrantedInterval:
         """What is granted of the intervals of a poll priority.
 
         Args:
-            kind: The poll priority.
+            priority: The poll priority.
             rate: Polls a second that the key allows, of all priorities.
         """
-        room = self._room(kind, rate)
-        counts, more = self._counts[kind], self._more[kind]
-        floor = min(_floor(self._whole(kind), room), _floor(counts, room * (1 - CLOSER)))
-        wanted = _rate(more, floor)
-        left = max(room - _rate(counts, floor), 0.0)
-        return GrantedInterval(floor, left / wanted if wanted > left else 1.0)
+        available = self._available_rate(priority, rate)
+        regular, extra = self._counts[priority], self._extra[priority]
+        shortest = min(
+            _shortest_interval(self._all_polls(priority), available),
+            _shortest_interval(regular, available * (1 - EXTRA_PART)),
+        )
+        requested = _rate(extra, shortest)
+        left = max(available - _rate(regular, shortest), 0.0)
+        return GrantedInterval(shortest, left / requested if requested > left else 1.0)
 
-    def interval_ratio(self, kind: C, rate: float) -> float:
+    def interval_ratio(self, priority: C, rate: float) -> float:
         """Requested over granted rate of regular polls; 1: all are granted.
 
         Args:
-            kind: The poll priority.
+            priority: The poll priority.
             rate: Polls a second that the key allows, of all priorities.
         """
-        counts = self._counts[kind]
+        counts = self._counts[priority]
         if not counts:
             return 1.0
-        return _rate(counts) / _rate(counts, self.granted_interval(kind, rate).floor)
+        return _rate(counts) / _rate(counts, self.granted_interval(priority, rate).shortest)
 
-    def _whole(self, kind: C) -> dict[float, float]:
-        more = self._more[kind]
-        return {interval: count + more[interval] for interval, count in self._counts[kind].items()}
+    def _all_polls(self, priority: C) -> dict[float, float]:
+        extra = self._extra[priority]
+        counts = self._counts[priority].items()
+        return {interval: count + extra[interval] for interval, count in counts}
 
-    def _room(self, kind: C, rate: float) -> float:
+    def _available_rate(self, priority: C, rate: float) -> float:
         """Polls a second of a priority: its share, and what the others leave of theirs."""
-        rates = {one: _rate(self._whole(one)) for one in self._shares}
+        rates = {one: _rate(self._all_polls(one)) for one in self._shares}
         left, shares = rate, sum(self._shares.values())
         # The priority with the least demand for its share first: what it leaves is the others'.
         order = sorted(self._shares, key=lambda one: rates[one] / self._shares[one])
-        for other in order[: order.index(kind)]:
+        for other in order[: order.index(priority)]:
             left -= min(rates[other], left * self._shares[other] / shares)
             shares -= self._shares[other]
-        return left * self._shares[kind] / shares
+        return left * self._shares[priority] / shares
 
 
-def _rate(wanted: Mapping[float, float], floor: float = 0.0) -> float:
-    """Polls a second, where no interval is shorter than `floor`."""
-    return sum(count / max(interval, floor) for interval, count in wanted.items())
+def _rate(requested: Mapping[float, float], shortest: float = 0.0) -> float:
+    """Polls a second, where no interval is shorter than `shortest`."""
+    return sum(count / max(interval, shortest) for interval, count in requested.items())
 
 
-def _floor(wanted: Mapping[float, float], rate: float) -> float:
-    """The shortest interval with which all polls fit; 0: all fit as requested."""
-    if _rate(wanted) <= rate:
+def _shortest_interval(requested: Mapping[float, float], rate: float) -> float:
+    """The shortest interval with which all polls fit; 0: all fit as requested.
+
+    The water level is one over this interval.
+    """
+    if _rate(requested) <= rate:
         return 0.0
-    below, left = float(sum(wanted.values())), rate
-    # The longest first: it is granted if the rest gives the others a shorter interval.
-    for interval in sorted(wanted, reverse=True):
-        if below >= interval * left:
+    polls, left = float(sum(requested.values())), rate
+    # The longest interval first: it is granted if the rest gives the others a shorter one.
+    for interval in sorted(requested, reverse=True):
+        if polls >= interval * left:
             break
-        below -= wanted[interval]
-        left -= wanted[interval] / interval
-    return below / left
+        polls -= requested[interval]
+        left -= requested[interval] / interval
+    return polls / left

@@ -10,8 +10,8 @@ from itertools import islice, takewhile
 from typing import NamedTuple
 
 from scriptix_operator.core.model.training import TrainingKey
-from scriptix_operator.core.scheduling.polls import WakeUp
 from scriptix_operator.core.scheduling.start_queue import QueueSnapshot
+from scriptix_operator.core.scheduling.wake_up import WakeUp
 
 __all__ = ["FIRST", "INTERVAL", "SETTLING", "Position", "Positions"]
 
@@ -34,14 +34,9 @@ class Position(NamedTuple):
 
 
 class Positions:
-    """The latest snapshot of a start queue.
+    """The latest snapshot of a start queue."""
 
-    Args:
-        wake_ups: The list to add resources to that are due to report their positions.
-    """
-
-    def __init__(self, wake_ups: list[WakeUp]) -> None:
-        self._wake_ups = wake_ups
+    def __init__(self) -> None:
         self._order: QueueSnapshot | None = None
         """The order at the snapshot; the queue makes another one with each change."""
         self._positions: dict[TrainingKey, Position] = {}
@@ -61,20 +56,23 @@ class Positions:
         """Seconds until the next snapshot; infinite while nothing has changed."""
         return math.inf if self._due_at is None else max(self._due_at - now, 0.0)
 
-    def update(self, order: QueueSnapshot, now: float) -> None:
-        """Take a snapshot of `order` once due, and trigger the resources that report it at once."""
+    def update(self, order: QueueSnapshot, now: float) -> list[WakeUp]:
+        """Take a snapshot of `order` once due.
+
+        Returns:
+            A wake-up for each resource that reports its new position at once.
+        """
         if order is self._order:
-            return
+            return []
         if self._due_at is None:
             self._due_at = max(now + SETTLING, self._snapshot_at + INTERVAL)
         if now < self._due_at:
-            return
+            return []
         before, length = self._positions, len(order)
         self._order, self._snapshot_at, self._due_at = order, now, None
         self._positions = {key: Position(n, length) for n, key in enumerate(order, start=1)}
         # A resource that has left the head must not keep a position that another resource has now.
         first_before = takewhile(lambda item: item[1].number <= FIRST, before.items())
         overtaken = (key for key, _ in first_before if key in order)
-        for key in dict.fromkeys((*islice(self._positions, FIRST), *overtaken)):
-            if self._positions[key] != before.get(key):
-                self._wake_ups.append(WakeUp(key, now))
+        first = dict.fromkeys((*islice(self._positions, FIRST), *overtaken))
+        return [WakeUp(key, now) for key in first if self._positions[key] != before.get(key)]

@@ -1,8 +1,22 @@
-"""The start queue: the order of the resources that share a key and could start now.
+"""The start queue: round robin between namespaces by fewest starts, for resources that share a key.
 
 Between namespaces: the fewest starts in the window first, then new work before reruns, then the
 oldest request. Within a namespace: first attempts before repeated ones, then priority, new work
 before reruns, age.
+
+The *start count* of an entry is the number of starts that its namespace has made when the entry's
+turn comes; the queue is sorted by it. Here team-a has made 3 starts in the window, team-b has made
+1, and team-c none:
+
+    start count    0     1     2     3     4
+    team-a         .     .     .     a1    a2
+    team-b         .     b1    b2    .     .
+    team-c         c1    .     .     .     .
+    order          c1    b1    b2    a1    a2
+
+So a position needs no sorting. Before an entry with start count n come all entries of any namespace
+with a smaller one, and those with start count n whose namespace comes first. For a1 (n = 3): one of
+team-c, both of team-b, none of team-a before it in the row; a1 is the fourth.
 """
 
 from bisect import bisect_left, insort
@@ -123,15 +137,14 @@ class QueueSnapshot:
         """The number of resources before `key`."""
         wait = _Wait.of(self._queue_entries[key])
         position = bisect_left(self._lines[key.namespace], wait)
-        # The height of an entry is the number of starts that its namespace has made by then.
-        height = self._started.get(key.namespace, 0) + position
+        start_count = self._started.get(key.namespace, 0) + position
         rank, before = (wait.between, key.namespace), 0
         for namespace, line in self._lines.items():
-            lower = height - self._started.get(namespace, 0)
-            if lower >= len(line):
+            smaller = start_count - self._started.get(namespace, 0)
+            if smaller >= len(line):
                 before += len(line)
-            elif lower >= 0:
-                before += lower + ((line[lower].between, namespace) < rank)
+            elif smaller >= 0:  # and the entry after these has the same start count
+                before += smaller + ((line[smaller].between, namespace) < rank)
         return before
 
 

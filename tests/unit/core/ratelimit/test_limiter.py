@@ -320,3 +320,33 @@ def test_unsent_call_frees_its_time_in_the_pace() -> None:
     assert limiter.wait(1.0) == 11
     limiter.cancel(permit, 1.0)
     assert limiter.wait(1.0) == 0
+
+
+# A part of the quota.
+
+
+def test_part_is_used_from_sending_to_a_window_after_the_reply() -> None:
+    limiter = RateLimiter([Limit(10, HOUR)])
+    first, second = limiter.acquire(0.0, "r"), limiter.acquire(1.0, "r")
+    assert limiter.wait_in_part(2.0, "r", 0.2) == HOUR
+    limiter.complete(first, 10.0)
+    assert limiter.wait_in_part(20.0, "r", 0.2) == HOUR - 10
+    limiter.cancel(second, 30.0)
+    assert limiter.wait_in_part(30.0, "r", 0.2) == 0
+    assert limiter.wait_in_part(30.0, "r", 0.1) == HOUR - 20
+
+
+def test_part_is_of_each_effective_limit_and_one_call_at_least() -> None:
+    limiter = RateLimiter([Limit(5, MINUTE), Limit(100, HOUR)])
+    limiter.complete(limiter.acquire(0.0, "r"), 0.0)
+    assert limiter.wait_in_part(0.0, "r", 0.2) == MINUTE
+    assert limiter.wait_in_part(MINUTE, "r", 0.2) == 0
+    limiter.restore_limits([ObservedLimit(HOUR, 6, 0.0)])
+    assert limiter.wait_in_part(MINUTE, "r", 0.2) == HOUR - MINUTE
+
+
+def test_calls_without_the_tag_do_not_count_toward_the_part() -> None:
+    limiter = RateLimiter([Limit(5, HOUR)])
+    limiter.complete(limiter.acquire(0.0), 1.0)
+    limiter.acquire(1.0, "other")
+    assert limiter.wait_in_part(1.0, "r", 0.2) == 0

@@ -37,13 +37,13 @@ def _answers(
 ) -> None:
     """Failed polls of as many different models."""
     for model_id, failure in enumerate(failures):
-        breaker.answered(TRIAL_CALL, model_id, failure, now, jitter)
+        breaker.complete(TRIAL_CALL, model_id, failure, now, jitter)
 
 
 def _probed(breaker: CircuitBreaker, now: float, failure: CallFailure | None = SILENT) -> float:
     """Send a trial call that is answered at once; returns the seconds until the next."""
     assert breaker.blocks(now) is None
-    breaker.sent(TRIAL_CALL, now)
+    breaker.acquire(TRIAL_CALL, now)
     _answers(breaker, now, failure)
     return breaker.trial_at - now
 
@@ -55,15 +55,15 @@ def _probed(breaker: CircuitBreaker, now: float, failure: CallFailure | None = S
 def test_rejected_key_gets_a_trial_call_each_minute(status: int) -> None:
     breaker, rejection = CircuitBreaker(), failed(FailureKind.UNAUTHORIZED, status)
     assert breaker.blocks(0.0) is None
-    breaker.answered(TRIAL_CALL, 7, rejection, 0.0, 0.0)
+    breaker.complete(TRIAL_CALL, 7, rejection, 0.0, 0.0)
     assert breaker.blocks(TRIAL_INTERVAL - 0.001) == OpenCircuit(rejection, 0.0)
     assert breaker.blocks(TRIAL_INTERVAL) is None
-    breaker.sent(TRIAL_CALL, TRIAL_INTERVAL)
+    breaker.acquire(TRIAL_CALL, TRIAL_INTERVAL)
     assert breaker.blocks(TRIAL_INTERVAL) == OpenCircuit(rejection, 0.0)
-    assert not breaker.answered(TRIAL_CALL, 8, rejection, TRIAL_INTERVAL + 1, 0.0)
+    assert not breaker.complete(TRIAL_CALL, 8, rejection, TRIAL_INTERVAL + 1, 0.0)
     assert breaker.blocks(2 * TRIAL_INTERVAL) == OpenCircuit(rejection, 0.0)
-    breaker.sent(TRIAL_CALL, 2 * TRIAL_INTERVAL + 1)
-    assert breaker.answered(TRIAL_CALL, 8, None, 2 * TRIAL_INTERVAL + 2, 0.0)
+    breaker.acquire(TRIAL_CALL, 2 * TRIAL_INTERVAL + 1)
+    assert breaker.complete(TRIAL_CALL, 8, None, 2 * TRIAL_INTERVAL + 2, 0.0)
     assert breaker.open_circuit is None
     assert breaker.blocks(2 * TRIAL_INTERVAL + 2) is None
 
@@ -74,7 +74,7 @@ def test_trial_calls_of_a_rejected_key_do_not_back_off() -> None:
     for _ in range(5):
         _answers(breaker, now, REJECTED)
         now += TRIAL_INTERVAL
-        breaker.sent(TRIAL_CALL, now)
+        breaker.acquire(TRIAL_CALL, now)
     _answers(breaker, now, SILENT)  # nor if one call is lost
     assert breaker.blocks(now + TRIAL_INTERVAL - 0.001) == OpenCircuit(REJECTED, 0.0)
     assert breaker.blocks(now + TRIAL_INTERVAL) is None
@@ -82,16 +82,16 @@ def test_trial_calls_of_a_rejected_key_do_not_back_off() -> None:
 
 def _worked() -> CircuitBreaker:
     breaker = CircuitBreaker()
-    breaker.answered(BEFORE, 1, None, 0.0, 1)
+    breaker.complete(BEFORE, 1, None, 0.0, 1)
     return breaker
 
 
 def test_first_rejection_of_a_working_key_opens_no_circuit() -> None:
     breaker = _worked()
     for now in (10.0, 10 + CONFIRM - 0.1):
-        assert not breaker.answered(BEFORE, 1, REJECTED, now, 1)
+        assert not breaker.complete(BEFORE, 1, REJECTED, now, 1)
         assert breaker.open_circuit is None
-    breaker.answered(BEFORE, 2, REJECTED, 10 + CONFIRM, 1)
+    breaker.complete(BEFORE, 2, REJECTED, 10 + CONFIRM, 1)
     assert breaker.open_circuit == OpenCircuit(REJECTED, 10 + CONFIRM)
 
 
@@ -129,7 +129,7 @@ def test_reply_that_says_nothing_of_the_key_keeps_the_doubt(between: CallFailure
     assert breaker.open_circuit == OpenCircuit(REJECTED, CONFIRM)
     # If such a reply to the trial call closes the circuit, the next rejection opens it at once.
     _probed(breaker, breaker.trial_at, between)
-    breaker.answered(BEFORE, 1, REJECTED, 100.0, 1)
+    breaker.complete(BEFORE, 1, REJECTED, 100.0, 1)
     assert breaker.open_circuit is not None
     assert breaker.open_circuit.failure == REJECTED
 
@@ -171,14 +171,14 @@ def test_circuit_opens_after_failures_of_three_models(failure: CallFailure) -> N
     breaker = CircuitBreaker()
     _answers(breaker, 0.0, *[failure] * (MODELS - 1))
     assert breaker.blocks(0.0) is None
-    breaker.answered(TRIAL_CALL, MODELS, failure, 1.0, 1.0)
+    breaker.complete(TRIAL_CALL, MODELS, failure, 1.0, 1.0)
     assert breaker.blocks(1.0) == OpenCircuit(failure, 1.0)
 
 
 def test_failures_of_one_model_do_not_open_the_circuit() -> None:
     breaker = CircuitBreaker()
     for now in range(100):
-        breaker.answered(TRIAL_CALL, 7, SILENT, float(now), 1.0)
+        breaker.complete(TRIAL_CALL, 7, SILENT, float(now), 1.0)
     assert breaker.open_circuit is None
 
 
@@ -186,8 +186,8 @@ def test_failures_of_one_model_do_not_open_the_circuit() -> None:
 def test_any_reply_resets_the_failures(failure: CallFailure | None) -> None:
     breaker = CircuitBreaker()
     _answers(breaker, 0.0, SILENT, SILENT, failure)
-    breaker.answered(TRIAL_CALL, 3, SILENT, 0.0, 1.0)
-    breaker.answered(TRIAL_CALL, 4, SILENT, 0.0, 1.0)
+    breaker.complete(TRIAL_CALL, 3, SILENT, 0.0, 1.0)
+    breaker.complete(TRIAL_CALL, 4, SILENT, 0.0, 1.0)
     assert breaker.open_circuit is None
 
 
@@ -198,10 +198,10 @@ def test_any_reply_to_the_trial_call_closes_the_circuit(
 ) -> None:
     breaker = CircuitBreaker()
     _answers(breaker, 0.0, *[reason] * MODELS)
-    breaker.sent(TRIAL_CALL, 100.0)
-    assert breaker.answered(TRIAL_CALL, 9, failure, 101.0, 1.0)
+    breaker.acquire(TRIAL_CALL, 100.0)
+    assert breaker.complete(TRIAL_CALL, 9, failure, 101.0, 1.0)
     assert breaker.blocks(101.0) is None
-    assert not breaker.answered(
+    assert not breaker.complete(
         TRIAL_CALL, 9, failure, 102.0, 1.0
     )  # the circuit was closed already
     # Three failures are needed again.
@@ -236,7 +236,7 @@ def test_polls_in_flight_at_the_opening_are_no_trial_calls() -> None:
     breaker = CircuitBreaker()
     _answers(breaker, 0.0, *[SILENT] * 60)
     assert breaker.trial_at == FIRST_TRIAL
-    breaker.answered(TRIAL_CALL, 99, SILENT, 4.0, 1.0)
+    breaker.complete(TRIAL_CALL, 99, SILENT, 4.0, 1.0)
     assert breaker.blocks(FIRST_TRIAL) is None
     assert _probed(breaker, FIRST_TRIAL) == 2 * FIRST_TRIAL
 
@@ -248,25 +248,25 @@ def test_older_polls_are_not_taken_for_the_trial_call(
     """Polls that time out would delay the next trial call, and one more would be in flight."""
     breaker = CircuitBreaker()
     _answers(breaker, 0.0, *[reason] * MODELS)
-    breaker.sent(TRIAL_CALL, 60.0)
+    breaker.acquire(TRIAL_CALL, 60.0)
     for model_id in range(30):
-        breaker.answered(BEFORE, model_id, SILENT, 61.0, 1.0)
+        breaker.complete(BEFORE, model_id, SILENT, 61.0, 1.0)
     assert breaker.trial_at == 60.0 + PATIENCE
-    breaker.answered(TRIAL_CALL, 7, SILENT, 90.0, 1.0)
+    breaker.complete(TRIAL_CALL, 7, SILENT, 90.0, 1.0)
     assert breaker.trial_at == 90.0 + (TRIAL_INTERVAL if reason is REJECTED else 2 * FIRST_TRIAL)
 
 
 def test_trial_call_without_a_reply_is_replaced() -> None:
     breaker = CircuitBreaker()
     _answers(breaker, 0.0, *[SILENT] * MODELS)
-    breaker.sent(TRIAL_CALL, 10.0)
+    breaker.acquire(TRIAL_CALL, 10.0)
     assert breaker.blocks(10.0 + PATIENCE - 0.001) is not None
     assert breaker.blocks(10.0 + PATIENCE) is None
 
 
 def test_call_of_a_closed_circuit_is_no_trial_call() -> None:
     breaker = CircuitBreaker()
-    breaker.sent(TRIAL_CALL, 0.0)
+    breaker.acquire(TRIAL_CALL, 0.0)
     assert breaker.blocks(0.0) is None
 
 
@@ -280,7 +280,7 @@ def _naming(seconds: float) -> CallFailure:
 def _opened_alone(seconds: float, now: float = 0.0) -> CircuitBreaker:
     """A circuit that the reply to one model's poll has opened."""
     breaker = CircuitBreaker()
-    breaker.answered(BEFORE, 1, _naming(seconds), now, 1)
+    breaker.complete(BEFORE, 1, _naming(seconds), now, 1)
     return breaker
 
 
@@ -299,9 +299,9 @@ def test_first_named_time_stops_polls_until_then(seconds: float, due: float) -> 
     open_circuit = OpenCircuit(failure, 0.0, named=due)
     assert breaker.blocks(0.0) == breaker.blocks(due - 0.001) == open_circuit
     assert breaker.blocks(due) is None
-    breaker.sent(TRIAL_CALL, due)
+    breaker.acquire(TRIAL_CALL, due)
     assert breaker.blocks(due) == OpenCircuit(failure, 0.0)
-    assert breaker.answered(TRIAL_CALL, 2, None, due + 1, 1)
+    assert breaker.complete(TRIAL_CALL, 2, None, due + 1, 1)
     assert breaker.open_circuit is None
 
 
@@ -310,7 +310,7 @@ def test_short_named_time_is_one_call_that_was_shed(seconds: float) -> None:
     breaker = CircuitBreaker()
     _answers(breaker, 0.0, *[_naming(seconds)] * (MODELS - 1))
     assert breaker.open_circuit is None
-    breaker.answered(TRIAL_CALL, MODELS, _naming(seconds), 0.0, 1)
+    breaker.complete(TRIAL_CALL, MODELS, _naming(seconds), 0.0, 1)
     assert breaker.trial_at == FIRST_TRIAL
 
 
@@ -334,8 +334,8 @@ def test_trial_call_that_names_another_time_is_followed(seconds: float, wait: fl
 def test_named_time_stops_polls_for_five_minutes_at_most(model: int) -> None:
     breaker = _opened_alone(86_400.0)
     for now in (MAX_NAMED, 2 * MAX_NAMED):
-        breaker.sent(TRIAL_CALL, now)
-        breaker.answered(TRIAL_CALL, model, _naming(86_400.0), now, 1)
+        breaker.acquire(TRIAL_CALL, now)
+        breaker.complete(TRIAL_CALL, model, _naming(86_400.0), now, 1)
         assert breaker.trial_at == now + MAX_NAMED
 
 
@@ -344,17 +344,17 @@ def test_named_time_stops_polls_for_five_minutes_at_most(model: int) -> None:
 )
 def test_polls_that_were_in_flight_name_a_later_time_only(seconds: float, due: float) -> None:
     breaker = _opened_alone(120.0)
-    breaker.answered(BEFORE, 2, _naming(seconds), 1.0, 1)
+    breaker.complete(BEFORE, 2, _naming(seconds), 1.0, 1)
     assert breaker.trial_at == due
 
 
 def test_time_named_in_flight_puts_the_first_trial_call_off() -> None:
     breaker = CircuitBreaker()
     _answers(breaker, 0.0, *[SILENT] * MODELS)
-    breaker.answered(BEFORE, 9, _naming(120.0), 1.0, 1)
+    breaker.complete(BEFORE, 9, _naming(120.0), 1.0, 1)
     assert breaker.trial_at == 121
-    breaker.sent(TRIAL_CALL, 121.0)
-    breaker.answered(BEFORE, 8, _naming(500.0), 122.0, 1)
+    breaker.acquire(TRIAL_CALL, 121.0)
+    breaker.complete(BEFORE, 8, _naming(500.0), 122.0, 1)
     assert breaker.trial_at == 121 + PATIENCE  # the answer to the trial call decides
 
 
@@ -362,10 +362,10 @@ def test_one_model_stops_polls_once_before_its_next_reply() -> None:
     breaker = _opened_alone(120.0)
     for now in (120.0, 120.0 + 2 * REPEAT):
         _answers(breaker, now, None)  # another model
-        breaker.answered(BEFORE, 1, _naming(120.0), now, 1)
+        breaker.complete(BEFORE, 1, _naming(120.0), now, 1)
         assert breaker.open_circuit is None
-    breaker.answered(BEFORE, 1, None, 9000.0, 1)
-    breaker.answered(BEFORE, 1, _naming(120.0), 9001.0, 1)
+    breaker.complete(BEFORE, 1, None, 9000.0, 1)
+    breaker.complete(BEFORE, 1, _naming(120.0), 9001.0, 1)
     assert breaker.open_circuit is not None
 
 
@@ -373,12 +373,12 @@ def test_one_model_stops_polls_once_before_its_next_reply() -> None:
 def test_one_reply_stops_polls_once_an_hour(now: float, *, is_open: bool) -> None:
     breaker = _opened_alone(120.0)
     _answers(breaker, 120.0, None, None)
-    breaker.answered(BEFORE, 2, _naming(120.0), now, 1)
+    breaker.complete(BEFORE, 2, _naming(120.0), now, 1)
     assert (breaker.open_circuit is not None) == is_open
     # Two more models confirm the failure.
-    breaker.answered(BEFORE, 3, SILENT, now, 1)
-    breaker.answered(BEFORE, 4, SILENT, now, 1)
-    breaker.answered(BEFORE, 2, _naming(120.0), now, 1)
+    breaker.complete(BEFORE, 3, SILENT, now, 1)
+    breaker.complete(BEFORE, 4, SILENT, now, 1)
+    breaker.complete(BEFORE, 2, _naming(120.0), now, 1)
     assert breaker.open_circuit is not None
     assert breaker.trial_at == now + 120
 
@@ -386,7 +386,7 @@ def test_one_reply_stops_polls_once_an_hour(now: float, *, is_open: bool) -> Non
 def test_polls_in_flight_put_off_no_trial_call_of_a_rejected_key() -> None:
     breaker = CircuitBreaker()
     _answers(breaker, 0.0, REJECTED)
-    breaker.answered(BEFORE, 2, _naming(86_400.0), 1.0, 1)
+    breaker.complete(BEFORE, 2, _naming(86_400.0), 1.0, 1)
     assert breaker.trial_at == TRIAL_INTERVAL
 
 
@@ -413,7 +413,7 @@ def test_unreachable_api_may_reject_the_key_once_it_replies(
 ) -> None:
     breaker = CircuitBreaker()
     _answers(breaker, 0.0, *[SILENT] * MODELS)
-    breaker.sent(TRIAL_CALL, 50.0)
+    breaker.acquire(TRIAL_CALL, 50.0)
     _answers(breaker, 50.0, *answers)
     assert breaker.open_circuit == open_circuit
 

@@ -16,7 +16,7 @@ def _queue(**waiting: int) -> FairQueue[str, str]:
     queue = FairQueue[str, str](SHARES)
     for kind, count in waiting.items():
         for number in range(count):
-            queue.ask(f"{kind}{number}", kind)
+            queue.join(f"{kind}{number}", kind)
     return queue
 
 
@@ -24,7 +24,7 @@ def _serve(queue: FairQueue[str, str], calls: int, at: float = 0.0) -> list[str]
     """Dispatch the next resources; each calls at once, and leaves."""
     served = []
     for _ in range(calls):
-        key = queue.call(at)
+        key = queue.dispatch(at)
         if key is not None:
             queue.leave(key)
             served.append(key)
@@ -37,7 +37,7 @@ def _kinds(served: list[str]) -> Counter[str]:
 
 def test_within_a_priority_the_queue_is_first_in_first_out() -> None:
     queue = _queue(a=3)
-    queue.ask("a0", "a")  # again: it keeps its position
+    queue.join("a0", "a")  # again: it keeps its position
     assert _serve(queue, 4) == ["a0", "a1", "a2"]
 
 
@@ -70,12 +70,12 @@ def test_each_priority_has_its_share_from_the_first_call_on(
     queue = _queue()
     for kind, count in before:
         for number in range(count):
-            queue.ask(f"{kind}-early{number}", kind)
+            queue.join(f"{kind}-early{number}", kind)
             _serve(queue, number % 2 + 1)
     _serve(queue, 999)
     for kind in order:
         for number in range(99):
-            queue.ask(f"{kind}{number}", kind)
+            queue.join(f"{kind}{number}", kind)
     served = _serve(queue, 60)
     for calls in range(1, 61):
         shares = _kinds(served[:calls])
@@ -83,47 +83,35 @@ def test_each_priority_has_its_share_from_the_first_call_on(
             assert share * calls - 2 <= shares[kind] <= share * calls + 2
 
 
-@pytest.mark.parametrize(
-    ("waits", "others"), [("a", "b"), ("b", "a"), ("c", "a")], ids=["high", "low", "lowest"]
-)
-def test_unused_share_is_not_saved_up(waits: str, others: str) -> None:
-    queue = _queue(**{others: 99})
-    _serve(queue, 50)
-    for number in range(50):
-        queue.ask(f"{waits}{number}", waits)
-    fair = SHARES[waits] / (SHARES[waits] + SHARES[others])
-    assert _kinds(_serve(queue, 20))[waits] <= 20 * fair + 1
-
-
 def test_repeated_requests_get_no_more_than_their_share() -> None:
     queue = _queue(a=99)
     served = []
     for _ in range(32):
-        queue.ask("b", "b")
+        queue.join("b", "b")
         served += _serve(queue, 1)
     assert _kinds(served)["b"] == 12
 
 
 def test_empty_queue_dispatches_nothing() -> None:
     queue = _queue()
-    assert queue.call(5.0) is None
-    assert (len(queue), queue.called, queue.called_for("a0")) == (0, 0, None)
-    assert not queue.is_expecting(0.0)
+    assert queue.dispatch(5.0) is None
+    assert (len(queue), queue.dispatched, queue.dispatched_for("a0")) == (0, 0, None)
+    assert not queue.has_dispatch_after(0.0)
 
 
 def test_dispatched_resource_stays_so_until_it_calls() -> None:
     queue = _queue(a=2)
-    assert queue.call(5.0) == "a0"
-    queue.ask("a0", "b")
-    assert (len(queue), queue.called, queue.called_for("a0")) == (2, 1, 5.0)
-    assert queue.call(6.0) == "a1"
+    assert queue.dispatch(5.0) == "a0"
+    queue.join("a0", "b")
+    assert (len(queue), queue.dispatched, queue.dispatched_for("a0")) == (2, 1, 5.0)
+    assert queue.dispatch(6.0) == "a1"
     queue.leave("a0")
-    assert (len(queue), queue.called, queue.called_for("a0")) == (1, 1, None)
+    assert (len(queue), queue.dispatched, queue.dispatched_for("a0")) == (1, 1, None)
 
 
 def test_changed_priority_joins_at_the_end_of_its_queue() -> None:
     queue = _queue(a=2, b=1)
-    queue.ask("a0", "b")
+    queue.join("a0", "b")
     assert len(queue) == 3
     assert _serve(queue, 9) == ["a1", "b0", "a0"]
 
@@ -138,16 +126,16 @@ def test_resource_that_leaves_is_not_dispatched() -> None:
 @pytest.mark.parametrize(("now", "expecting"), [(4.999, True), (5.0, False), (6.0, False)])
 def test_queue_expects_a_dispatched_resource_for_a_while(now: float, expecting: bool) -> None:  # noqa: FBT001 - the expected value
     queue = _queue(a=1)
-    queue.call(5.0)
-    assert queue.is_expecting(now) == expecting
+    queue.dispatch(5.0)
+    assert queue.has_dispatch_after(now) == expecting
 
 
 def test_deferred_resource_is_expected_at_its_new_time() -> None:
     queue = _queue(a=1)
-    queue.call(5.0)
-    queue.put_off("a0", 8.0)
-    assert queue.called_for("a0") == 8.0
-    assert queue.is_expecting(7.0)
+    queue.dispatch(5.0)
+    queue.defer("a0", 8.0)
+    assert queue.dispatched_for("a0") == 8.0
+    assert queue.has_dispatch_after(7.0)
 
 
 @pytest.mark.parametrize(
@@ -157,8 +145,8 @@ def test_deferred_resource_is_expected_at_its_new_time() -> None:
 )
 def test_dispatched_resource_that_does_not_call_is_skipped(after: float, left: int) -> None:
     queue = _queue(a=1)
-    queue.call(5.0)
+    queue.dispatch(5.0)
     queue.drop_missed(5.0 + after)
-    assert (queue.called, len(queue)) == (left, left)
-    queue.ask("a0", "a")  # it may join again
+    assert (queue.dispatched, len(queue)) == (left, left)
+    queue.join("a0", "a")  # it may join again
     assert len(queue) == 1

@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 
 from scriptix_operator.core.scheduling.poll_interval import (
     CLOSEST,
-    MAX_SPARE,
+    MAX_CREDITS,
     GrantedInterval,
+    jittered,
     next_poll,
     shown_interval,
-    spread,
 )
 
 MINUTE, HOUR = 60.0, 3600.0
@@ -48,10 +48,10 @@ def test_interval_below_the_closest_is_always_granted(asked: float, to_end: floa
     [
         pytest.param(0, None, 0.1, id="a run that has just begun"),
         pytest.param(HOUR, None, 6.1, id="a tenth of its polls so far"),
-        pytest.param(99 * HOUR, None, MAX_SPARE, id="no more than are needed"),
+        pytest.param(99 * HOUR, None, MAX_CREDITS, id="no more than are needed"),
         pytest.param(99 * HOUR, 3.0, 3.1, id="what is known counts"),
         pytest.param(0, 0.0, 0.1, id="none are left"),
-        pytest.param(0, MAX_SPARE, MAX_SPARE, id="never more"),
+        pytest.param(0, MAX_CREDITS, MAX_CREDITS, id="never more"),
     ],
 )
 def test_poll_credit_grows_while_the_eta_is_far(
@@ -59,7 +59,7 @@ def test_poll_credit_grows_while_the_eta_is_far(
 ) -> None:
     interval = next_poll(60.0, None, age, spare)
     assert interval.seconds == 60.0
-    assert interval.spare == pytest.approx(polls)
+    assert interval.credits == pytest.approx(polls)
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_closer_poll_uses_poll_credit(spare: float, seconds: float, left: float)
     """By the half of the poll that comes early; credit grows for the time that the poll waits."""
     interval = next_poll(60.0, 300.0, 0.0, spare)
     assert interval.seconds == seconds
-    assert interval.spare == pytest.approx(left)
+    assert interval.credits == pytest.approx(left)
 
 
 @given(
@@ -90,8 +90,8 @@ def test_closer_polls_add_at_most_a_tenth_over_any_run(
     for polls, to_end in enumerate(ends, 1):
         interval = next_poll(asked, to_end, age + passed, spare)
         assert min(asked, CLOSEST) <= interval.seconds <= asked
-        assert 0 <= interval.spare <= MAX_SPARE
-        passed, spare = passed + interval.seconds, interval.spare
+        assert 0 <= interval.credits <= MAX_CREDITS
+        passed, spare = passed + interval.seconds, interval.credits
         # For a run that was observed late, its earlier credit counts, too.
         assert polls <= 1.1 * passed / asked + 0.1 * age / asked + 1e-6
 
@@ -108,7 +108,7 @@ def test_end_near_the_eta_is_seen_sooner_than_by_even_polls(error: float, late: 
         now, spare = jitter.uniform(0, MINUTE), None
         while now < end:
             interval = next_poll(MINUTE, expected - now, now, spare)
-            now, spare = now + spread(interval.seconds, jitter.random()), interval.spare
+            now, spare = now + jittered(interval.seconds, jitter.random()), interval.credits
             polls += 1
         latest += now - end
         asked += now / MINUTE
@@ -120,7 +120,7 @@ def test_end_near_the_eta_is_seen_sooner_than_by_even_polls(error: float, late: 
     ("jitter", "seconds"), [(0.0, 114.0), (0.5, 120.0), (1.0, 126.0)], ids=["least", "mean", "most"]
 )
 def test_poll_intervals_are_jittered(jitter: float, seconds: float) -> None:
-    assert spread(120.0, jitter) == pytest.approx(seconds)
+    assert jittered(120.0, jitter) == pytest.approx(seconds)
 
 
 @pytest.mark.parametrize(
@@ -142,7 +142,7 @@ def test_poll_intervals_are_jittered(jitter: float, seconds: float) -> None:
 def test_granted_interval_is_kept(
     granted_interval: GrantedInterval, wanted: float | None, kept: float
 ) -> None:
-    assert granted_interval.kept(60, wanted) == pytest.approx(kept)
+    assert granted_interval.granted(60, wanted) == pytest.approx(kept)
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,6 @@ from collections.abc import Iterable
 from datetime import timedelta
 
 from scriptix_operator.core.model.training import TrainingKey
-from scriptix_operator.core.scheduling.polls import WakeUp
 from scriptix_operator.core.scheduling.queue_positions import FIRST, INTERVAL, SETTLING, Positions
 from scriptix_operator.core.scheduling.start_queue import QueueEntry, QueueSnapshot, StartQueue
 from tests.unit.core.builders import EIGHT
@@ -18,8 +17,7 @@ class Line:
     """
 
     def __init__(self, numbers: Iterable[int]) -> None:
-        self.wake_ups: list[WakeUp] = []
-        self.positions = Positions(self.wake_ups)
+        self.positions = Positions()
         self._queue = StartQueue()
         for number in numbers:
             self.join(number)
@@ -46,11 +44,9 @@ class Line:
 
     def triggered(self, now: float) -> list[int]:
         """The resources that are triggered to report at a time."""
-        self.positions.update(self._order(), now)
-        assert all(wake_up.at == now for wake_up in self.wake_ups)
-        triggered = [int(wake_up.key.name) for wake_up in self.wake_ups]
-        self.wake_ups.clear()
-        return triggered
+        wake_ups = self.positions.update(self._order(), now)
+        assert all(wake_up.at == now for wake_up in wake_ups)
+        return [int(wake_up.key.name) for wake_up in wake_ups]
 
     def of(self, number: int) -> tuple[int, int] | None:
         """The position that a resource reports."""
