@@ -350,6 +350,21 @@ async def test_resource_deleted_during_its_reconcile_leaves_the_queue() -> None:
         assert not bench.schedulers.of("key").is_queued(_key("a"))
 
 
+async def test_failed_reconcile_keeps_its_start_queue_position() -> None:
+    async with _bench() as bench, _running(bench):
+
+        async def queue_up(key: TrainingKey) -> float | None:
+            bench.queue_up(key.name)
+            raise UnavailableError("the API server is away")
+
+        bench.queue_up("the-only-start")
+        bench.on_step = queue_up
+        bench.seen("a")
+        await bench.until(lambda: bench.steps == ["a"])
+        await bench.derive_status()
+        assert bench.schedulers.of("key").is_queued(_key("a"))
+
+
 async def test_a_resource_being_deleted_leaves_the_start_queue_at_once() -> None:
     async with _bench() as bench:
         for name in ("the-only-start", "a"):
