@@ -16,4 +16,6 @@ def test_a_story_ends_as_its_file_says(path: Path) -> None:
     lines = unified_diff(expected.splitlines(), found.splitlines(), "expected", "found", n=4)
     difference = "\n".join(lines)
     if difference:
-        pytest.fail(f"{difference}\nIf this is intended, run: python -m tests.golden", pytrace=False)
+        pytest.fail(
+            f"{difference}\nIf this is intended, run: python -m tests.golden", pytrace=False
+        )
