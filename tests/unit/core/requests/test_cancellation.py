@@ -413,6 +413,7 @@ NOT_IN_HISTORY = {
     "baseline",
     "claimed_at",
     "intent",
+    "not_before",
     "pending_end",
     "queued_at",
     "refused",
