@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
+from inspect import iscoroutinefunction, signature
 from typing import Literal
 
 import pytest
@@ -198,6 +199,14 @@ async def test_read_only_key(rig: Rig) -> None:
     await rig.client.model(MODEL, READER)
     failure = await failure_of(rig.client.run(MODEL, READER), UnauthorizedError)
     assert (failure.status, failure.code) == (403, "INSUFFICIENT_SCOPE")
+
+
+def test_calls_with_a_key_are_tested_as_one() -> None:
+    """A new call is added to CALLS, so that each rule below holds for it."""
+    methods = {name for name, each in vars(ScriptixClient).items() if iscoroutinefunction(each)}
+    assert {call.id for call in CALLS} == {
+        name for name in methods if "key" in signature(getattr(ScriptixClient, name)).parameters
+    }
 
 
 @pytest.mark.parametrize("call", CALLS)

@@ -1,6 +1,7 @@
 """One reconcile of one resource: decide → act → observe, until it is requeued."""
 
 from dataclasses import dataclass, field, replace
+from typing import assert_never
 
 from scriptix_operator.core.cluster.served_by import left_for
 from scriptix_operator.core.decide import decide
@@ -152,6 +153,8 @@ class Reconciler:
                         awaits_poll=awaits_poll,
                     )
                     return seconds
+                case _ as unknown:
+                    assert_never(unknown)
             decision = self._decide(current, observation)
             permit = _needed(permit, decision)
 

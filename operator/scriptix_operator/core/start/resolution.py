@@ -1,8 +1,32 @@
-"""A start whose outcome is not known: read it from the model (docs/start-protocol.md, step 5).
+"""In-doubt transaction resolution: what became of a start whose reply was lost.
 
-The model is compared with the baseline, from before the first attempt of the run (a retry is a new
-run); later attempts of the run keep it. "Ours" needs one poll, or two where one may show the
-previous run; "not happened" needs two polls that agree, and time for a POST in flight to act.
+The textbook idea is write-ahead logging with recovery. Status has the intent, and the ledger the
+in-flight start, before the POST is sent. A POST without a recorded outcome is in doubt, and polls
+of the model resolve the doubt (docs/start-protocol.md, step 5).
+
+    intent ──▶ POST ──▶ reply ───────────────────────▶ core/start/reply.py
+                 │
+                 └──▶ no reply ──▶ poll ──┬─ ours ───────────▶ follow the run
+                                    ▲     ├─ consumed ───────▶ end the run, outcome Unknown
+                                    │     ├─ not happened ───▶ once two polls agree: start again
+                                    └─────┴─ undecided
+
+`compare` is this table. Rows are training_status of the poll. In the columns, the run start time of
+the poll is that of the baseline, is a later one, or cannot be read:
+
+    training_status          same                       later       unreadable
+    1 not ready, 2 ready     not happened               consumed    undecided
+    3 running                ours                       ours        ours
+    4 succeeded, 5 failed    not happened, or ours (*)  ours        undecided, or ours (*)
+    any other                undecided                  undecided   undecided
+
+(*) ours if the model was ready (2) in the baseline: only a start leads from there to an end. A run
+start time before the baseline's is a stale read, and undecided in each row. An absent one, where
+the baseline has one, counts as the same, but leaves a 4 or 5 without (*) undecided.
+
+The baseline is from before the first attempt of the run (a retry is a new run); later attempts of
+the run keep it. "Ours" needs one poll, or two where one may show the previous run; "not happened"
+needs two polls that agree, and time for a POST in flight to act.
 
 Each resource that needs the model resolves the model's in-flight start, even if another resource
 began that start: the other resource may be gone, re-created, suspended, or without a usable key.

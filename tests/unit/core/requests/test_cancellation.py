@@ -409,6 +409,24 @@ def test_cancelling_restores_each_status_field() -> None:
     }
 
 
+NOT_IN_HISTORY = {
+    "baseline",
+    "claimed_at",
+    "intent",
+    "not_before",
+    "pending_end",
+    "queued_at",
+    "refused",
+    "retries",
+    "retry_at",
+}
+"""Facts of a run that is not over; claimedAt is restored from the start."""
+
+
+def test_each_run_field_is_in_history_or_not_on_purpose() -> None:
+    assert Run.model_fields.keys() - HistoryEntry.model_fields.keys() == NOT_IN_HISTORY
+
+
 @pytest.mark.parametrize(("outcome", "progress"), [("Succeeded", 100), ("Failed", None)])
 def test_history_of_an_older_version_restores_the_end(outcome: str, progress: int | None) -> None:
     last = HistoryEntry(id="run-0", outcome=outcome, finished_at=EIGHT, word_error_rate="9.9")

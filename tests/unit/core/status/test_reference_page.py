@@ -9,7 +9,7 @@ import pytest
 
 from scriptix_operator.api.reasons import ConditionType, EventReason, FailureReason, Reason
 from scriptix_operator.core.status.failure_catalog import FAILURE_CATALOG
-from scriptix_operator.core.status.reference_page import reference_page
+from scriptix_operator.core.status.reference_page import MODULES, reference_page
 from scriptix_operator.core.status.texts.registry import TEXTS
 
 ROOT = Path(__file__).parents[4]
@@ -22,6 +22,21 @@ SOURCE = ROOT / "operator" / "scriptix_operator"
 WORDS = 4
 SENTENCE = re.compile(r"[.;:](?: |$)")
 """A literal of so many words with such a mark is a sentence."""
+DESCRIPTIONS = ("event_catalog", "reference_page", "waiting")
+"""Modules of core/status with tables of reasons, which decide on none."""
+PARTS = {
+    "facts_as_of",
+    "failed",
+    "last_known_facts",
+    "ledger_gap",
+    "no_run_yet",
+    "resources_left_alone",
+    "run_followed_only",
+    "skipped",
+    "status_undecided",
+    "used_values_set",
+}
+"""Functions that return a part of a text."""
 LOGGING = {"debug", "info", "warning", "error", "exception", "log"}
 SHOWN_BY = {"ConditionReason", "EventRecord", "Failure", "failure", "LogUnavailable"}
 """Calls whose arguments users read."""
@@ -63,6 +78,25 @@ def test_page_has_a_row_for_each_member(
 def test_page_has_each_text() -> None:
     page = reference_page()
     assert [str(text) for text in TEXTS if str(text) not in page] == []
+
+
+def test_each_text_is_registered() -> None:
+    """A function without @shown is on no page, unless it returns a part of another text."""
+    names = {f"{module.__name__}.{name}" for module in MODULES for name in module.__all__}
+    registered = {f"{each.function.__module__}.{each.function.__name__}" for each in TEXTS}
+    assert {name.rpartition(".")[2] for name in names - registered} == PARTS
+
+
+@pytest.mark.parametrize("reason", [*Reason, *EventReason], ids=repr)
+def test_each_reason_is_decided(reason: Reason | EventReason) -> None:
+    """Beside its row and its texts, a line of the code decides on the reason."""
+    described = {SOURCE / "core" / "status" / f"{name}.py" for name in DESCRIPTIONS}
+    member = re.compile(rf"\b{type(reason).__name__}\.{reason.name}\b")
+    assert any(
+        member.search(path.read_text(encoding="utf-8"))
+        for path in SOURCE.rglob("*.py")
+        if path not in described and path.parent.name != "texts"
+    )
 
 
 @pytest.mark.parametrize("reason", FailureReason)

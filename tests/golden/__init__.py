@@ -1,0 +1,1 @@
+"""Golden pairs: a resource and what happens, then the status and the events that users see."""
