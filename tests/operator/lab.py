@@ -21,7 +21,8 @@ from scriptix_operator.api.names import API_VERSION, DEFAULT_SECRET, GROUP, KIND
 from scriptix_simulator import Limit, ModelScript, Simulator, SimulatorConfig, serve
 from scriptix_simulator.calls import Record
 from tests.controlplane.cluster import ControlPlane
-from tests.operator.process import TIMEOUT, Launch, Operator, spawn
+from tests.operator.process import TIMEOUT, Launch, Operator
+from tests.operator.process_pool import pool
 
 __all__ = ["API_KEY", "QUIET", "TIMEOUT", "Lab", "Manifest", "Operator", "laboratory"]
 
@@ -354,10 +355,19 @@ async def laboratory(
     namespace: str,
     directory: Path,
     config: SimulatorConfig = QUIET,
-    launch: Launch = spawn,
+    launch: Launch | None = None,
 ) -> AsyncIterator[Lab]:
-    """Make a lab with a simulator set up by `config`; operators are started by the test."""
+    """Make a lab with a simulator set up by `config`; operators are started by the test.
+
+    Args:
+        control_plane: The cluster.
+        namespace: The namespace of the resources, and of the operators.
+        directory: Where the logs go.
+        config: What the simulator does.
+        launch: Starts an operator; by default, a process is forked.
+    """
     async with (
+        pool() as forked,
         serve(config) as simulator,
         httpx.AsyncClient(
             base_url=str(control_plane.api.base_url),
@@ -369,7 +379,9 @@ async def laboratory(
             trust_env=False,
         ) as client,
     ):
-        lab = Lab(control_plane, namespace, simulator, client, directory, launch=launch)
+        lab = Lab(
+            control_plane, namespace, simulator, client, directory, launch=launch or forked.launch
+        )
         try:
             yield lab
         finally:
