@@ -11,7 +11,7 @@ import json
 import os
 import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -366,23 +366,26 @@ async def laboratory(
         config: What the simulator does.
         launch: Starts an operator; by default, a process is forked.
     """
-    async with (
-        pool() as forked,
-        serve(config) as simulator,
-        httpx.AsyncClient(
-            base_url=str(control_plane.api.base_url),
-            headers=dict(control_plane.api.headers),
-            verify=ssl.create_default_context(
-                cafile=str(control_plane.directory / "certs" / "apiserver.crt")
-            ),
-            timeout=httpx.Timeout(20, read=None),
-            trust_env=False,
-        ) as client,
-    ):
-        lab = Lab(
-            control_plane, namespace, simulator, client, directory, launch=launch or forked.launch
-        )
+    async with AsyncExitStack() as stack:
+        if launch is None:
+            launch = (await stack.enter_async_context(pool())).launch
+        simulator = await stack.enter_async_context(serve(config))
+        client = await stack.enter_async_context(_administrator(control_plane))
+        lab = Lab(control_plane, namespace, simulator, client, directory, launch=launch)
         try:
             yield lab
         finally:
             await lab.close()
+
+
+def _administrator(control_plane: ControlPlane) -> httpx.AsyncClient:
+    """Connect as the administrator."""
+    return httpx.AsyncClient(
+        base_url=str(control_plane.api.base_url),
+        headers=dict(control_plane.api.headers),
+        verify=ssl.create_default_context(
+            cafile=str(control_plane.directory / "certs" / "apiserver.crt")
+        ),
+        timeout=httpx.Timeout(20, read=None),
+        trust_env=False,
+    )

@@ -13,7 +13,6 @@ import atexit
 import contextlib
 import ctypes
 import functools
-import gc
 import json
 import os
 import runpy
@@ -146,7 +145,6 @@ def _serve(listener: socket.socket) -> None:
     """Fork a process for each pool."""
     for name in WARM:
         __import__(name)
-    gc.freeze()  # children share what is imported; a collection would write to each object
     server = os.getpid()
     while True:
         connection, _ = listener.accept()
