@@ -61,6 +61,10 @@ test-day: install ## simulate a day of 1,000 resources and 10 keys, with faults,
 test-model: install ## search every order of events around a start, minutes; ARGS=mutations: how wrong protocols fail
 	@.venv/bin/python -m tests.model $(ARGS)
 
+.PHONY: test-python
+test-python: install ## test watch and leadership on the Python of the image: all of their tests, two minutes
+	@.venv/bin/pytest tests/operator/test_image_python.py -m whole $(ARGS)
+
 .PHONY: test-gitops
 test-gitops: install ## test with the libraries of Argo CD and Flux; the first run builds Argo CD, about seven minutes
 	@tests/gitops/redis.sh

@@ -2,7 +2,7 @@
 
 Most tests of a running operator wait, for its polls and for durations of the protocol, while most
 others compute. So each process gets some of both at any time, and those that take long come first.
-A file stays in one process, as its fixtures do.
+A file stays in one process, because of its fixtures.
 """
 
 from collections.abc import Iterable, Sequence
@@ -12,8 +12,8 @@ from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped] 
 
 __all__ = ["ByGroup", "distributed"]
 
-ONE_CLUSTER = "tests/operator/rights/"
-"""The tests of this folder share a control plane of their own."""
+TOGETHER = ("tests/chart/", "tests/operator/rights/")
+"""The tests of each of these folders share a control plane of their own."""
 
 LABS = {"lab", "spawning_lab"}
 """Fixtures of tests that mostly wait."""
@@ -46,7 +46,10 @@ def distributed(items: Iterable[pytest.Item]) -> list[pytest.Item]:
 
 
 def _group(nodeid: str) -> str:
-    return ONE_CLUSTER if nodeid.startswith(ONE_CLUSTER) else nodeid.partition("::")[0]
+    for folder in TOGETHER:
+        if nodeid.startswith(folder):
+            return folder
+    return nodeid.partition("::")[0]
 
 
 def _places(groups: Sequence[list[pytest.Item]]) -> list[tuple[float, list[pytest.Item]]]:
