@@ -143,6 +143,7 @@ def _address() -> str:
 
 def _serve(listener: socket.socket) -> None:
     """Fork a process for each pool."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # ctrl-C is for the tests, which end this process
     for name in WARM:
         __import__(name)
     server = os.getpid()
@@ -221,6 +222,7 @@ def _end_with(parent: int) -> None:
 
 def _run_operator(order: dict[str, Any]) -> int:
     """Run the operator in this process; returns its exit status."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     nothing = os.open(os.devnull, os.O_RDONLY)
     log = os.open(order["log"], os.O_WRONLY | os.O_APPEND)
     for source, target in ((nothing, 0), (log, 1), (log, 2)):
