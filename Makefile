@@ -16,6 +16,10 @@ version := -c 'import sys; print(sys.version_info[:2])'
 OTHER_PYTHON := $(if $(PYTHON),$(shell \
 	[ "$$($(PYTHON) $(version) 2>&1)" = "$$(.venv/bin/python $(version) 2>&1)" ] || echo FORCE))
 
+# Most tests of a running operator wait, so there are more processes than cores; each has its own
+# control plane, about 0.5 GB. A run of selected tests has one process, unless PROCESSES is set.
+PROCESSES ?= $(if $(ARGS),0,$(shell both=$$((2 * $$(nproc))); echo $$((both < 8 ? both : 8))))
+
 COMPILE = .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command "make requirements" \
 	$(if $(UPGRADE),--upgrade)
@@ -43,8 +47,8 @@ demo: install ## run the operator against a real API server and the simulator; K
 	@.venv/bin/python -m demo
 
 .PHONY: test
-test: install ## run all tests, with a real control plane; ARGS="-k name" selects some
-	@.venv/bin/pytest $(ARGS)
+test: install ## run all tests, with a real control plane; ARGS="-k name" selects some, PROCESSES=0: one by one
+	@.venv/bin/pytest --numprocesses=$(PROCESSES) $(ARGS)
 
 .PHONY: test-crash
 test-crash: install ## kill the operator at each await of a start: all cases, about ten minutes
@@ -58,10 +62,14 @@ test-day: install ## simulate a day of 1,000 resources and 10 keys, with faults,
 test-model: install ## search every order of events around a start, minutes; ARGS=mutations: how wrong protocols fail
 	@.venv/bin/python -m tests.model $(ARGS)
 
+.PHONY: test-python
+test-python: install ## test watch and leadership on the Python of the image: all of their tests, two minutes
+	@.venv/bin/pytest tests/operator/test_image_python.py -m whole $(ARGS)
+
 .PHONY: test-gitops
 test-gitops: install ## test with the libraries of Argo CD and Flux; the first run builds Argo CD, about seven minutes
 	@tests/gitops/redis.sh
-	@.venv/bin/pytest tests/gitops -m gitops $(ARGS)
+	@.venv/bin/pytest tests/gitops -m gitops --numprocesses=$(if $(ARGS),0,2) $(ARGS)
 
 .PHONY: bench
 bench: install ## compare the operator with a fixed interval, in virtual time, minutes; ARGS="eta outage" selects some

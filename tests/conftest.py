@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, settings
 from tests.chart import tools as chart
 from tests.controlplane import build as controlplane
 from tests.controlplane.cluster import ControlPlane
+from tests.distribution import ByGroup, distributed
 from tests.gitops import tools as gitops
 from tests.gotools.errors import ToolError
 
@@ -43,6 +44,19 @@ def pytest_configure() -> None:
     """Let child processes receive ctrl-C, although nohup and cron start pytest without it."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> ByGroup | None:
+    """Distribute as tests/distribution.py says, unless the command line says otherwise."""
+    return ByGroup(config, log) if config.getvalue("dist") == "load" else None
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Reorder the tests in the processes of pytest-xdist."""
+    if hasattr(config, "workerinput"):
+        items[:] = distributed(items)
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

@@ -70,11 +70,13 @@ async def _serve(handle: Handle, context: ssl.SSLContext | None = None) -> Async
         task = asyncio.current_task()
         assert task is not None
         tasks.add(task)
-        # Connections end when the other side closes them.
-        with suppress(ConnectionError, asyncio.IncompleteReadError, ssl.SSLError):
-            await handle(reader, writer)
-        tasks.discard(task)
-        writer.close()
+        try:
+            # Connections end when the other side closes them.
+            with suppress(ConnectionError, asyncio.IncompleteReadError, ssl.SSLError):
+                await handle(reader, writer)
+        finally:
+            tasks.discard(task)
+            await _end(writer)
 
     server = await asyncio.start_server(connected, "127.0.0.1", 0, ssl=context)
     try:
@@ -104,4 +106,11 @@ async def _join(
     try:
         await asyncio.gather(carry(reader, back, sent), carry(there, writer, bytearray()))
     finally:
-        back.close()
+        await _end(back)
+
+
+async def _end(writer: asyncio.StreamWriter) -> None:
+    """Close a connection, however it is, before the loop ends."""
+    writer.transport.abort()
+    with suppress(OSError):
+        await writer.wait_closed()

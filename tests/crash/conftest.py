@@ -7,10 +7,10 @@ import pytest
 
 from tests.controlplane.cluster import ControlPlane
 from tests.crash.matrix import Matrix
-from tests.crash.process_pool import pool
 from tests.crash.scene import Stage
 from tests.crash.table import Outcome, render
 from tests.operator.installation import install_crd
+from tests.operator.process_pool import pool
 
 OUTCOMES = pytest.StashKey[list[Outcome]]()
 

@@ -11,6 +11,7 @@ from tests.controlplane.cluster import ControlPlane
 from tests.operator.installation import install_crd
 from tests.operator.lab import Lab, laboratory
 from tests.operator.logsupport import Namespace, Recorder
+from tests.operator.process import spawn
 
 
 @pytest.fixture(scope="session")
@@ -24,6 +25,16 @@ def cluster(control_plane: ControlPlane) -> ControlPlane:
 async def lab(cluster: ControlPlane, namespace: str, tmp_path: Path) -> AsyncIterator[Lab]:
     """Make a lab for the test's own namespace."""
     async with laboratory(cluster, namespace, tmp_path) as made:
+        yield made
+
+
+@pytest.fixture
+async def spawning_lab(cluster: ControlPlane, namespace: str, tmp_path: Path) -> AsyncIterator[Lab]:
+    """Make a lab whose operators are new interpreters, as in production.
+
+    They take two seconds of CPU time more, so only tests about the process itself use this.
+    """
+    async with laboratory(cluster, namespace, tmp_path, launch=spawn) as made:
         yield made
 
 

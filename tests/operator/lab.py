@@ -11,7 +11,7 @@ import json
 import os
 import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,8 @@ from scriptix_operator.api.names import API_VERSION, DEFAULT_SECRET, GROUP, KIND
 from scriptix_simulator import Limit, ModelScript, Simulator, SimulatorConfig, serve
 from scriptix_simulator.calls import Record
 from tests.controlplane.cluster import ControlPlane
-from tests.operator.process import TIMEOUT, Launch, Operator, spawn
+from tests.operator.process import TIMEOUT, Launch, Operator
+from tests.operator.process_pool import pool
 
 __all__ = ["API_KEY", "QUIET", "TIMEOUT", "Lab", "Manifest", "Operator", "laboratory"]
 
@@ -121,15 +122,30 @@ class Lab:
 
     async def train(self, name: str, model_id: int, **spec: object) -> Manifest:
         """Create a resource that is polled each second."""
+        reply = await self._create(name, model_id, spec)
+        assert reply.is_success, reply.text
+        return _manifest(reply)
+
+    async def train_younger(self, name: str, than: str, model_id: int, **spec: object) -> Manifest:
+        """Create a resource in a later second than another one: then their age is not equal."""
+        created = (await self.get(than))["metadata"]["creationTimestamp"]
+        async with asyncio.timeout(TIMEOUT):
+            while True:
+                tried = _manifest(await self._create(name, model_id, spec, dryRun="All"))
+                if tried["metadata"]["creationTimestamp"] > created:
+                    return await self.train(name, model_id, **spec)
+                await asyncio.sleep(0.05)
+
+    async def _create(
+        self, name: str, model_id: int, spec: Mapping[str, object], **parameters: str
+    ) -> httpx.Response:
         body = {
             "apiVersion": API_VERSION,
             "kind": KIND,
             "metadata": {"name": name},
             "spec": {"modelId": model_id, "pollIntervalSeconds": 1, **spec},
         }
-        reply = await self._client.post(self._path(), json=body)
-        assert reply.is_success, reply.text
-        return _manifest(reply)
+        return await self._client.post(self._path(), params=parameters, json=body)
 
     async def edit(self, name: str, **spec: object) -> Manifest:
         """Change fields of spec."""
@@ -354,23 +370,37 @@ async def laboratory(
     namespace: str,
     directory: Path,
     config: SimulatorConfig = QUIET,
-    launch: Launch = spawn,
+    launch: Launch | None = None,
 ) -> AsyncIterator[Lab]:
-    """Make a lab with a simulator set up by `config`; operators are started by the test."""
-    async with (
-        serve(config) as simulator,
-        httpx.AsyncClient(
-            base_url=str(control_plane.api.base_url),
-            headers=dict(control_plane.api.headers),
-            verify=ssl.create_default_context(
-                cafile=str(control_plane.directory / "certs" / "apiserver.crt")
-            ),
-            timeout=httpx.Timeout(20, read=None),
-            trust_env=False,
-        ) as client,
-    ):
+    """Make a lab with a simulator set up by `config`; operators are started by the test.
+
+    Args:
+        control_plane: The cluster.
+        namespace: The namespace of the resources, and of the operators.
+        directory: Where the logs go.
+        config: What the simulator does.
+        launch: Starts an operator; by default, a process is forked.
+    """
+    async with AsyncExitStack() as stack:
+        if launch is None:
+            launch = (await stack.enter_async_context(pool())).launch
+        simulator = await stack.enter_async_context(serve(config))
+        client = await stack.enter_async_context(_administrator(control_plane))
         lab = Lab(control_plane, namespace, simulator, client, directory, launch=launch)
         try:
             yield lab
         finally:
             await lab.close()
+
+
+def _administrator(control_plane: ControlPlane) -> httpx.AsyncClient:
+    """Connect as the administrator."""
+    return httpx.AsyncClient(
+        base_url=str(control_plane.api.base_url),
+        headers=dict(control_plane.api.headers),
+        verify=ssl.create_default_context(
+            cafile=str(control_plane.directory / "certs" / "apiserver.crt")
+        ),
+        timeout=httpx.Timeout(20, read=None),
+        trust_env=False,
+    )

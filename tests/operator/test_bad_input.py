@@ -256,7 +256,7 @@ async def test_competing_trainings_run_one_after_the_other(lab: Lab) -> None:
     lab.model(123)
     await lab.secret()
     await lab.train("older", 123)
-    await lab.train("younger", 123)
+    await lab.train_younger("younger", "older", 123)
     await lab.operator()
     waiting = await lab.until_reason("younger", "ModelInUse")
     assert "older" in waiting["status"]["message"]
@@ -300,7 +300,8 @@ async def test_start_waits_until_the_rate_limit_allows_it(lab: Lab) -> None:
     lab.model(125)
     await lab.secret()
     await lab.fault("too_many", call="run", model=125, headers={"Retry-After": "2"})
-    await lab.operator()
+    # After a refusal, a hundredth of the window is waited at least: 36 s of the usual hour.
+    await lab.operator(limit_starts="1000/1m")
     await lab.train("limited", 125)
     limited = await lab.until_reason("limited", "RateLimited")
     assert "rate limit" in limited["status"]["message"]

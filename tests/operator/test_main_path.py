@@ -5,7 +5,8 @@ import asyncio
 from tests.operator.lab import Lab, condition_of, phase_of
 
 
-async def test_ready_model_is_trained_to_the_end(lab: Lab) -> None:
+async def test_ready_model_is_trained_to_the_end(spawning_lab: Lab) -> None:
+    lab = spawning_lab
     lab.model(11)
     await lab.secret()
     await lab.operator()

@@ -17,12 +17,14 @@ RESOURCES = 100
 async def test_hundred_resources_start_one_run_each(
     cluster: ControlPlane, namespace: str, tmp_path: Path
 ) -> None:
-    config = replace(QUIET, speed=960.0, any_model=True)
+    config = replace(QUIET, any_model=True)
     async with laboratory(cluster, namespace, tmp_path, config) as lab:
         await lab.secret()
         await lab.operator()
         models = range(1001, 1001 + RESOURCES)
-        await asyncio.gather(*(lab.train(f"training-{n}", n) for n in models))
+        await asyncio.gather(
+            *(lab.train(f"training-{n}", n, pollIntervalSeconds=5) for n in models)
+        )
         items = await lab.until_all(
             lambda items: (
                 len(items) == RESOURCES

@@ -48,8 +48,13 @@ async def _ledger(lab: Lab) -> dict[str, Any]:
     ids=["SIGTERM twice", "ctrl-C twice", "ctrl-C, then SIGTERM"],
 )
 async def test_lease_is_released_after_a_second_signal(
-    lab: Lab, cluster: ControlPlane, tmp_path: Path, first: signal.Signals, second: signal.Signals
+    spawning_lab: Lab,
+    cluster: ControlPlane,
+    tmp_path: Path,
+    first: signal.Signals,
+    second: signal.Signals,
 ) -> None:
+    lab = spawning_lab
     async with proxied(cluster, tmp_path) as proxy:
         operator = await _operator(lab, proxy)
 

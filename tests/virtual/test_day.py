@@ -10,12 +10,12 @@ from tests.virtual.loop import run_virtually
 from tests.virtual.plan import HOUR, SERVERS, Plan, Span
 
 SMALL = Plan(
-    hours=8,
-    resources=20,
-    reruns=3,
-    run_hours=(1.5, 3),
-    outage=Span(2.5 * HOUR, 2.9 * HOUR),
-    change=Span(5.2 * HOUR, 5.2 * HOUR + 10),
+    hours=6,
+    resources=16,
+    reruns=2,
+    run_hours=(1, 2),
+    outage=Span(1.9 * HOUR, 2.3 * HOUR),
+    change=Span(3.9 * HOUR, 3.9 * HOUR + 10),
 )
 WHOLE = Plan(
     hours=24,

@@ -1,21 +1,27 @@
 """Starts operators by forking a process that has imported the operator already.
 
-Importing is four fifths of the CPU time that an operator takes to start, and the matrix starts
-hundreds. A child is an ordinary process with its own environment and log.
+Importing is four fifths of the CPU time that an operator takes to start, and the tests start
+hundreds. A child is an ordinary process with its own environment, signals and log.
 
-One end runs in the test; the other one is `python -m tests.crash.process_pool`, which has no
-threads, because a fork would lose them. The two ends exchange JSON lines.
+One end of a pool runs in the test. The other one is forked from `python -m
+tests.operator.process_pool`, of which a test process has one; neither has threads, because a fork
+would lose them. The two ends exchange JSON lines through a socket.
 """
 
 import asyncio
+import atexit
 import contextlib
 import ctypes
+import functools
 import json
 import os
 import runpy
 import selectors
 import signal
+import socket
+import subprocess
 import sys
+import tempfile
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -59,8 +65,9 @@ class Child:
 class ProcessPool:
     """The end of the pool in the test."""
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
-        self._process = process
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
         self._children: dict[int, Child] = {}
         self._launching: asyncio.Queue[asyncio.Future[Child]] = asyncio.Queue()
 
@@ -75,13 +82,11 @@ class ProcessPool:
 
     def send(self, order: Mapping[str, object]) -> None:
         """Send a line to the other end."""
-        assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps(order).encode() + b"\n")
+        self._writer.write(json.dumps(order).encode() + b"\n")
 
     async def listen(self) -> None:
         """Read messages of the other end until it ends."""
-        assert self._process.stdout is not None
-        async for line in self._process.stdout:
+        async for line in self._reader:
             said = json.loads(line)
             pid = said["pid"]
             if "status" in said:
@@ -95,45 +100,90 @@ class ProcessPool:
 
 @asynccontextmanager
 async def pool() -> AsyncIterator[ProcessPool]:
-    """Run a process pool for the duration of the block; its children do not outlive it."""
-    process = await asyncio.create_subprocess_exec(
-        *tethered([sys.executable, "-m", "tests.crash.process_pool"]),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        cwd=REPOSITORY,
-    )
-    made = ProcessPool(process)
+    """Make a process pool for the duration of the block; its children do not outlive it."""
+    reader, writer = await asyncio.open_unix_connection(_address())
+    made = ProcessPool(reader, writer)
     listening = asyncio.create_task(made.listen())
     try:
         yield made
     finally:
-        assert process.stdin is not None
-        process.stdin.close()
-        await process.wait()
+        writer.write_eof()
         await listening
+        writer.close()
+        await writer.wait_closed()
+
+
+@functools.cache
+def _address() -> str:
+    """The socket of the process that forks pools; started once, ends with this process.
+
+    Called by the main thread: the process would end with another one.
+    """
+    directory = tempfile.TemporaryDirectory(prefix="operators-")  # only this user may enter it
+    address = str(Path(directory.name, "socket"))
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(address)
+        listener.listen()
+        process = subprocess.Popen(
+            tethered([sys.executable, "-m", "tests.operator.process_pool", str(listener.fileno())]),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            cwd=REPOSITORY,
+            pass_fds=[listener.fileno()],
+        )
+
+    def end() -> None:
+        process.kill()
+        process.wait()
+        directory.cleanup()
+
+    atexit.register(end)
+    return address
+
+
+def _serve(listener: socket.socket) -> None:
+    """Fork a process for each pool."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # ctrl-C is for the tests, which end this process
+    for name in WARM:
+        __import__(name)
+    server = os.getpid()
+    while True:
+        connection, _ = listener.accept()
+        if os.fork() == 0:
+            listener.close()
+            _end_with(server)
+            _Parent(connection).run()
+            os._exit(0)
+        connection.close()
+        with contextlib.suppress(ChildProcessError):
+            while os.waitpid(-1, os.WNOHANG) != (0, 0):
+                pass
 
 
 class _Parent:
     """The end of the pool that forks the children."""
 
-    def __init__(self) -> None:
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self._rest = b""
         self._selector = selectors.PollSelector()
         self._children: dict[int, int] = {}
         """By pid, the descriptor that becomes readable when the child ends."""
 
     def run(self) -> None:
-        """Obey orders until standard input ends."""
-        self._selector.register(sys.stdin, selectors.EVENT_READ)
+        """Obey orders until the other end closes the connection."""
+        self._selector.register(self._connection, selectors.EVENT_READ)
         while True:
             for key, _ in self._selector.select():
                 if key.data is not None:
                     self._reap(key.data)
                     continue
-                line = os.read(sys.stdin.fileno(), 1 << 20)
-                if not line:
+                data = self._connection.recv(1 << 20)
+                if not data:
                     return
-                for order in _lines(line):
-                    self._obey(order)
+                *lines, self._rest = (self._rest + data).split(b"\n")
+                for line in lines:
+                    self._obey(json.loads(line))
 
     def _obey(self, order: dict[str, Any]) -> None:
         if "signal" not in order:
@@ -145,38 +195,34 @@ class _Parent:
         parent = os.getpid()
         pid = os.fork()
         if pid == 0:
-            os._exit(_run_operator(order, parent))
+            self._connection.close()
+            _end_with(parent)
+            os._exit(_run_operator(order))
         self._children[pid] = os.pidfd_open(pid)
         self._selector.register(self._children[pid], selectors.EVENT_READ, pid)
-        _say({"pid": pid})
+        self._say({"pid": pid})
 
     def _reap(self, pid: int) -> None:
         descriptor = self._children.pop(pid)
         self._selector.unregister(descriptor)
         os.close(descriptor)
-        _say({"pid": pid, "status": os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])})
+        self._say({"pid": pid, "status": os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])})
+
+    def _say(self, message: Mapping[str, object]) -> None:
+        with contextlib.suppress(BrokenPipeError):  # the test has been cancelled
+            self._connection.sendall(json.dumps(message).encode() + b"\n")
 
 
-_rest = b""
-
-
-def _lines(data: bytes) -> list[dict[str, Any]]:
-    """The complete lines that have arrived."""
-    global _rest
-    *whole, _rest = (_rest + data).split(b"\n")
-    return [json.loads(line) for line in whole]
-
-
-def _say(line: Mapping[str, object]) -> None:
-    sys.stdout.write(json.dumps(line) + "\n")
-    sys.stdout.flush()
-
-
-def _run_operator(order: dict[str, Any], parent: int) -> int:
-    """Run the operator in this process; returns its exit status."""
+def _end_with(parent: int) -> None:
+    """Have the kernel kill this process when its parent ends."""
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        return 1
+    if os.getppid() != parent:  # the parent ended before the request
+        os._exit(1)
+
+
+def _run_operator(order: dict[str, Any]) -> int:
+    """Run the operator in this process; returns its exit status."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     nothing = os.open(os.devnull, os.O_RDONLY)
     log = os.open(order["log"], os.O_WRONLY | os.O_APPEND)
     for source, target in ((nothing, 0), (log, 1), (log, 2)):
@@ -198,6 +244,4 @@ def _run_operator(order: dict[str, Any], parent: int) -> int:
 
 
 if __name__ == "__main__":
-    for name in WARM:
-        __import__(name)
-    _Parent().run()
+    _serve(socket.socket(fileno=int(sys.argv[1])))
