@@ -156,7 +156,7 @@ class Decisions:
             competitors,
             in_flight,
             poll.latest_run,
-            is_holder_unlisted=self.whose(poll.in_flight)[0] in poll.unlisted,
+            is_starter_unlisted=self.whose(poll.in_flight)[0] in poll.unlisted,
             has_hidden_competitor=bool(poll.unlisted),
         )
         return self._decide(second, resource, thing, recall, observation)

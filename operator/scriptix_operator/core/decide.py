@@ -390,7 +390,7 @@ def _decide_on_not_followed(ctx: ReconcileContext, seen: ModelPolled) -> Decisio
             return outcome
         start_outcome = outcome
     in_use = model_in_use(ctx.training, seen.competitors, seen.model)
-    if in_use is None and seen.unreadable_holder is not None:
-        in_use = unreadable_in_use(seen.unreadable_holder, ctx.training)
+    if in_use is None and seen.unreadable_competitor is not None:
+        in_use = unreadable_in_use(seen.unreadable_competitor, ctx.training)
     ctx, resolved = (ctx, None) if in_use else acted_after_all(ctx, seen)
     return replace(resolved or consider(ctx, seen, in_use), start_outcome=start_outcome)

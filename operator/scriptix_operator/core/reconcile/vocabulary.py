@@ -108,13 +108,13 @@ class ModelPolled:
     """What the key's quota grants of the requested poll intervals."""
     jitter: float = 0.5
     """A random number from 0 to 1, drawn by the engine: the core has no randomness."""
-    is_holder_unlisted: bool = False
+    is_starter_unlisted: bool = False
     """The resource of the in-flight start may exist although the store does not have it: its
     namespace was not listed completely since this process leads, or it cannot be parsed."""
     has_hidden_competitor: bool = False
     """Another resource with this model may exist although it is not among the competitors, for the
     same reasons."""
-    unreadable_holder: TrainingKey | None = None
+    unreadable_competitor: TrainingKey | None = None
     """A resource that cannot be parsed, and may have a run of this model under way."""
 
 

@@ -63,9 +63,9 @@ def shown_name(other: TrainingKey, training: Training) -> str | None:
     return other.name if other.namespace == training.key.namespace else None
 
 
-def unreadable_in_use(holder: TrainingKey, training: Training) -> str:
+def unreadable_in_use(competitor: TrainingKey, training: Training) -> str:
     """Say why `training` waits for a resource with the model that cannot be read."""
-    return waiting_texts.unreadable_resource_may_train(shown_name(holder, training))
+    return waiting_texts.unreadable_resource_may_train(shown_name(competitor, training))
 
 
 def model_in_use(training: Training, others: Iterable[Training], model: RemoteModel) -> str | None:

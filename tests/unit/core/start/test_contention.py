@@ -149,7 +149,7 @@ def test_resource_waiting_for_data_does_not_block_a_rerun() -> None:
     [(older(), READY), (older(followed()), READY), (older(ENDED), a_model(4, started_at=EIGHT))],
     ids=["wants to start", "is training", "has trained"],
 )
-def test_a_holder_is_named_only_within_the_namespace(other: Training, model: Any) -> None:  # noqa: ANN401 - pytest's parameters are untyped
+def test_competitor_is_named_only_within_the_namespace(other: Training, model: Any) -> None:  # noqa: ANN401 - pytest's parameters are untyped
     foreign = replace(other, key=TrainingKey("team-b", "secret-project"))
     assert "older" in (model_in_use(mine(), [other], model) or "")
     events = model_in_use(mine(), [foreign], model) or ""
