@@ -250,6 +250,9 @@ def test_log_of_a_run_that_timed_out_is_partial() -> None:
     life.stores_log()
     assert life.waits(3600).wake_ups().action == RequeueAfter(None)
     assert (log_of(life).state, log_of(life).next_fetch_at) == ("Partial", None)
+    assert "because spec.timeoutSeconds has passed; entries that are newer" in (
+        log_of(life).message or ""
+    )
 
 
 def test_given_up_log_that_is_not_wanted_stays_given_up() -> None:

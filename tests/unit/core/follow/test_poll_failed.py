@@ -318,9 +318,8 @@ def test_open_circuit_counts_no_failure_and_shows_since_when() -> None:
         pytest.param(
             at(hours=4.5),
             at(hours=4.75),
-            "The API has been unreachable since 2025-01-16 12:45Z (HTTP 500: oops); status was last "
-            "updated at "
-            "2025-01-16 12:30Z.",
+            "The API has been unreachable since 2025-01-16 12:45Z (HTTP 500: oops); status was "
+            "last updated at 2025-01-16 12:30Z.",
             id="as remembered, and no calls are made",
         ),
     ],
