@@ -37,7 +37,7 @@ from scriptix_operator.core.reconcile.vocabulary import (
     StartGranted,
     Triggered,
 )
-from scriptix_operator.core.start.contention import is_start_of
+from scriptix_operator.core.start.competing_trainings import is_start_of
 from scriptix_operator.core.status.conditions import is_end_pending, is_finished, is_followed
 from tests.model.rules import TIMEOUT, Mutation, Rules
 from tests.model.translation import (

@@ -70,14 +70,11 @@ from scriptix_operator.core.requests.requests import (
     newest_request,
 )
 from scriptix_operator.core.scheduling.poll_interval import jittered, next_poll, shown_interval
-from scriptix_operator.core.start.admission import (
-    abort_start,
-    begin,
-    consider,
-    queue_up,
-    start_nothing,
+from scriptix_operator.core.start.competing_trainings import (
+    is_start_of,
+    model_in_use,
+    unreadable_in_use,
 )
-from scriptix_operator.core.start.contention import is_start_of, model_in_use, unreadable_in_use
 from scriptix_operator.core.start.reply import refused, started
 from scriptix_operator.core.start.resolution import (
     acted_after_all,
@@ -86,6 +83,13 @@ from scriptix_operator.core.start.resolution import (
     recorded_outcome,
     resolve,
     resolve_other_start,
+)
+from scriptix_operator.core.start.start_decision import (
+    abort_start,
+    begin,
+    consider,
+    queue_up,
+    start_nothing,
 )
 from scriptix_operator.core.status.conditions import (
     ConditionReason,
@@ -375,7 +379,17 @@ def _with_followed_interval(ctx: ReconcileContext, seen: ModelPolled) -> Reconci
 
 
 def _decide_on_not_followed(ctx: ReconcileContext, seen: ModelPolled) -> Decision:
-    """Decide on a model without a known run of this resource."""
+    """Decide on a model without a known run of this resource.
+
+    The first of these that applies decides:
+
+    1. The in-flight start of this resource: its outcome is determined (resolution.resolve).
+    2. The kept reply to a start of this resource that another resource has resolved.
+    3. The in-flight start of another resource (resolution.resolve_other_start).
+    4. A competing training, or a resource that cannot be read and may have a run of the model.
+    5. An earlier attempt of this run that has acted after all.
+    6. The status of the model (start_decision.consider).
+    """
     if is_starting(ctx.status):
         if seen.in_flight is not None and is_start_of(seen.in_flight, ctx.training):
             return resolve(ctx, seen, seen.in_flight)

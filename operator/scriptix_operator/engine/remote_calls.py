@@ -26,7 +26,7 @@ from scriptix_operator.core.scheduling.calls import Call, CallPermit
 from scriptix_operator.core.scheduling.circuit_breaker import OpenCircuit
 from scriptix_operator.core.scheduling.poll_scheduler import PollPriority, PollRequest
 from scriptix_operator.core.scheduling.start_queue import QueueEntry, queue_entry_of
-from scriptix_operator.core.start.contention import is_start_of
+from scriptix_operator.core.start.competing_trainings import is_start_of
 from scriptix_operator.core.start.resolution import recorded_outcome
 from scriptix_operator.core.status.conditions import (
     has_ended,
@@ -227,7 +227,7 @@ class RemoteCalls:
     async def acquire_start(
         self, training: Training, wanted: AcquireStart
     ) -> Observation | StartPermit:
-        """Acquire the permit of a start, or return why there is none.
+        """Acquire a start permit, or return why there is none.
 
         Raises:
             KubeError: The API key could not be read.

@@ -38,7 +38,7 @@ from scriptix_operator.core.reconcile.vocabulary import (
     StartQueued,
     Triggered,
 )
-from scriptix_operator.core.start.contention import model_in_use
+from scriptix_operator.core.start.competing_trainings import model_in_use
 from scriptix_operator.core.start.resolution import resolve_other_start
 from scriptix_operator.core.start.staleness import is_stale
 from scriptix_operator.core.status.events import deletion_events, transition_events

@@ -30,10 +30,10 @@ from scriptix_operator.core.model.training import Training, TrainingKey
 from scriptix_operator.core.reconcile.context import RESOLVE, ReconcileContext
 from scriptix_operator.core.reconcile.vocabulary import Decision, ModelPolled
 from scriptix_operator.core.requests.requests import next_run
-from scriptix_operator.core.start.admission import may_be_hidden_run, wait_for_hidden
-from scriptix_operator.core.start.contention import is_start_of, shown_name
+from scriptix_operator.core.start.competing_trainings import is_start_of, shown_name
 from scriptix_operator.core.start.reply import not_started
 from scriptix_operator.core.start.staleness import is_stale
+from scriptix_operator.core.start.start_decision import may_be_hidden_run, wait_for_hidden
 from scriptix_operator.core.status.conditions import ConditionReason, is_blocked, is_finished
 from scriptix_operator.core.status.texts import start_texts, waiting_texts
 
@@ -128,7 +128,7 @@ def resolve(ctx: ReconcileContext, seen: ModelPolled, in_flight: InFlightStart) 
 def resolve_other_start(
     ctx: ReconcileContext, seen: ModelPolled, in_flight: InFlightStart
 ) -> tuple[ReconcileContext, Decision | StartOutcome]:
-    """Decide on another resource's in-flight start, which holds this resource up.
+    """Decide on the in-flight start of another resource, the starter, which holds this one up.
 
     Returns:
         The decision while the start still holds this resource up; else the outcome of the start,

@@ -20,7 +20,7 @@ from scriptix_operator.core.reconcile.vocabulary import (
     RequeueAfter,
     Triggered,
 )
-from scriptix_operator.core.start.contention import model_in_use
+from scriptix_operator.core.start.competing_trainings import model_in_use
 from scriptix_operator.core.status.unreadable import (
     describe_left_alone,
     describe_unreadable,
