@@ -77,6 +77,9 @@ of a failure is in [Failures](#failures). `Stalled` with reason `Unreadable` is 
 run: the operator cannot read a field, which the message names, and starts nothing
 ([0041](../decisions/0041-what-can-be-read-is-read.md)).
 
+`Observed` means that the next step follows within seconds, and that the resource waits for nothing
+that has a reason of its own.
+
 | Reason | Condition | When | Example message | What to do |
 |---|---|---|---|---|
 """

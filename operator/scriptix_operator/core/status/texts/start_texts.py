@@ -161,5 +161,5 @@ def start_had_no_effect(attempt: int, reply: str, not_before: datetime | None = 
         if reply
         else "The start had no effect"
     )
-    when = "" if not_before is None else f" at {not_before:%Y-%m-%d %H:%MZ}"
+    when = "" if not_before is None else f" at {timestamp(not_before)}"
     return f"{cause}; the operator retries the start{when} (attempt {attempt})."
