@@ -1,4 +1,4 @@
-"""The fields of a log line: the training, model, run, call and API key that the line is about.
+"""The fields of a log line: the training, model, run, call, API key or process it is about.
 
 A module that logs about one of these has `logger = field_logger(__name__)`, and names them by
 `about`: `logger.about(training, operation=Call.START).warning("start aborted: %s", error)`. The
@@ -22,13 +22,14 @@ MODEL_ID: Final = "modelId"
 RUN: Final = "run"
 OPERATION: Final = "operation"
 KEY_FINGERPRINT: Final = "keyFingerprint"
+IDENTITY: Final = "identity"
 
-FIELDS: Final = (NAMESPACE, TRAINING, MODEL_ID, RUN, OPERATION, KEY_FINGERPRINT)
+FIELDS: Final = (NAMESPACE, TRAINING, MODEL_ID, RUN, OPERATION, KEY_FINGERPRINT, IDENTITY)
 """All fields, in the order in which lines have them."""
 
 
 class FieldLogger(logging.LoggerAdapter[logging.Logger]):
-    """A logger whose lines carry fields; only `about` sets them."""
+    """A logger whose lines carry fields; only `about` and `about_process` set them."""
 
     def about(
         self,
@@ -66,6 +67,10 @@ class FieldLogger(logging.LoggerAdapter[logging.Logger]):
         }
         added = {field: value for field, value in named.items() if value not in {None, ""}}
         return FieldLogger(self.logger, {**_fields(self), **added})
+
+    def about_process(self, identity: str) -> "FieldLogger":
+        """A logger whose lines carry the name of this process in the Lease, too."""
+        return FieldLogger(self.logger, {**_fields(self), IDENTITY: identity})
 
     def process(
         self, msg: object, kwargs: MutableMapping[str, Any]

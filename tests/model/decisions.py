@@ -37,7 +37,7 @@ from scriptix_operator.core.reconcile.vocabulary import (
     StartGranted,
     Triggered,
 )
-from scriptix_operator.core.start.contention import is_start_of
+from scriptix_operator.core.start.competing_trainings import is_start_of
 from scriptix_operator.core.status.conditions import is_end_pending, is_finished, is_followed
 from tests.model.rules import TIMEOUT, Mutation, Rules
 from tests.model.translation import (
@@ -156,7 +156,7 @@ class Decisions:
             competitors,
             in_flight,
             poll.latest_run,
-            is_holder_unlisted=self.whose(poll.in_flight)[0] in poll.unlisted,
+            is_starter_unlisted=self.whose(poll.in_flight)[0] in poll.unlisted,
             has_hidden_competitor=bool(poll.unlisted),
         )
         return self._decide(second, resource, thing, recall, observation)

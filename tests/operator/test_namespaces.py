@@ -157,7 +157,7 @@ async def test_start_of_an_unlisted_resource_is_left_open(tenants: Tenants) -> N
     tenants.grant(there)
     await here.fault("delay", call="run", delay=1.5)
     first = await tenants.operator(leader_election="false")
-    await there.train("holder", 721)
+    await there.train("starter", 721)
     await here.simulator.until(lambda: len(here.posts()) == 1)
     first.kill()
     await first.ended()
@@ -172,7 +172,7 @@ async def test_start_of_an_unlisted_resource_is_left_open(tenants: Tenants) -> N
     await here.until("asker", lambda item: item["status"]["model"]["trainingStatus"] == 4)
     assert reason_of(await here.get("asker")) == "ModelInUse"
     tenants.grant(there)
-    done = await there.until_phase("holder", "Succeeded")
+    done = await there.until_phase("starter", "Succeeded")
     assert done["status"]["run"]["ownership"] == "Unconfirmed"
     assert here.starts(721) == len(here.posts()) == 1
 

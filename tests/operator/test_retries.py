@@ -49,7 +49,7 @@ async def test_run_that_fails_at_the_api_is_retried_after_a_restart(lab: Lab) ->
     )  # counted from the observation of the failure
     assert status["message"] == (
         f"Run {status['run']['id']} failed: Training failed due to system error. Retry 1 of 2 "
-        f"follows at {retry_at:%Y-%m-%d %H:%M:%SZ}."
+        f"follows at {retry_at:%Y-%m-%d %H:%MZ}."
     )
     event = await lab.until_event("unlucky", "RetryScheduled")
     assert (event["type"], event["message"]) == ("Warning", status["message"])
@@ -145,7 +145,7 @@ async def test_run_times_out_while_suspended_and_is_not_polled_again(lab: Lab) -
     for name in ("late", "held"):
         failure = ended[name]["status"]["failure"]
         assert (failure["reason"], failure["retryable"]) == ("TimedOut", False)
-        assert "3600 seconds (spec.timeoutSeconds)" in failure["message"]
+        assert "within 1h (spec.timeoutSeconds)" in failure["message"]
         assert "did not cancel" in failure["solution"]
         await lab.until_event(name, "TrainingTimedOut")
     assert phase_of(await lab.get("young")) == "Running"

@@ -383,7 +383,8 @@ class TrainingStatus(ApiModel):
     last_progress_at: Time | None = None
     """When progress was last seen to change."""
     progress_stalled_at: Time | None = None
-    """Since when progress is overdue: no earlier run took so long in this stage. Not a failure."""
+    """Since when progress is overdue: there is none for longer than expected in this stage. Not a
+    failure."""
     timeline: Timeline = ()
     """Progress milestones: seconds into the run at which polls first showed 10, 20, 30, 40, 50, 60,
     70, 80, 90 and 95 percent, as far as reached; -1: missed. The expected ends of later runs are

@@ -70,14 +70,11 @@ from scriptix_operator.core.requests.requests import (
     newest_request,
 )
 from scriptix_operator.core.scheduling.poll_interval import jittered, next_poll, shown_interval
-from scriptix_operator.core.start.admission import (
-    abort_start,
-    begin,
-    consider,
-    queue_up,
-    start_nothing,
+from scriptix_operator.core.start.competing_trainings import (
+    is_start_of,
+    model_in_use,
+    unreadable_in_use,
 )
-from scriptix_operator.core.start.contention import is_start_of, model_in_use, unreadable_in_use
 from scriptix_operator.core.start.reply import refused, started
 from scriptix_operator.core.start.resolution import (
     acted_after_all,
@@ -86,6 +83,13 @@ from scriptix_operator.core.start.resolution import (
     recorded_outcome,
     resolve,
     resolve_other_start,
+)
+from scriptix_operator.core.start.start_decision import (
+    abort_start,
+    begin,
+    consider,
+    queue_up,
+    start_nothing,
 )
 from scriptix_operator.core.status.conditions import (
     ConditionReason,
@@ -375,7 +379,17 @@ def _with_followed_interval(ctx: ReconcileContext, seen: ModelPolled) -> Reconci
 
 
 def _decide_on_not_followed(ctx: ReconcileContext, seen: ModelPolled) -> Decision:
-    """Decide on a model without a known run of this resource."""
+    """Decide on a model without a known run of this resource.
+
+    The first of these that applies decides:
+
+    1. The in-flight start of this resource: its outcome is determined (resolution.resolve).
+    2. The kept reply to a start of this resource that another resource has resolved.
+    3. The in-flight start of another resource (resolution.resolve_other_start).
+    4. A competing training, or a resource that cannot be read and may have a run of the model.
+    5. An earlier attempt of this run that has acted after all.
+    6. The status of the model (start_decision.consider).
+    """
     if is_starting(ctx.status):
         if seen.in_flight is not None and is_start_of(seen.in_flight, ctx.training):
             return resolve(ctx, seen, seen.in_flight)
@@ -390,7 +404,7 @@ def _decide_on_not_followed(ctx: ReconcileContext, seen: ModelPolled) -> Decisio
             return outcome
         start_outcome = outcome
     in_use = model_in_use(ctx.training, seen.competitors, seen.model)
-    if in_use is None and seen.unreadable_holder is not None:
-        in_use = unreadable_in_use(seen.unreadable_holder, ctx.training)
+    if in_use is None and seen.unreadable_competitor is not None:
+        in_use = unreadable_in_use(seen.unreadable_competitor, ctx.training)
     ctx, resolved = (ctx, None) if in_use else acted_after_all(ctx, seen)
     return replace(resolved or consider(ctx, seen, in_use), start_outcome=start_outcome)

@@ -19,7 +19,7 @@ from scriptix_operator.core.reconcile.vocabulary import (
     Poll,
     RequeueAfter,
 )
-from scriptix_operator.core.start.contention import is_start_of
+from scriptix_operator.core.start.competing_trainings import is_start_of
 from scriptix_operator.core.status.conditions import (
     awaits_retry,
     has_ended,

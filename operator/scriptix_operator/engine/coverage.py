@@ -98,7 +98,7 @@ class Coverage:
         """Take in that a resource can be parsed, or is gone."""
         self._unreadable.pop(key, None)
 
-    def may_hide_holder(self, in_flight: InFlightStart) -> bool:
+    def may_hide_starter(self, in_flight: InFlightStart) -> bool:
         """Whether the resource of an in-flight start may exist although the store does not have it.
 
         A namespace that is not watched hides nothing: removing it from the settings releases its
@@ -117,14 +117,14 @@ class Coverage:
             for found in self._unreadable.values()
         )
 
-    def unreadable_holder(self, model_id: int) -> TrainingKey | None:
+    def unreadable_competitor(self, model_id: int) -> TrainingKey | None:
         """A resource that cannot be parsed, and may have a run of this model under way."""
-        holders = (
+        competitors = (
             key
             for key, found in self._unreadable.items()
             if found.may_have_run and found.model_id == model_id
         )
-        return min(holders, default=None)
+        return min(competitors, default=None)
 
     def gap(self) -> str | None:
         """Why a lost ledger cannot be rebuilt now; None: the store has all intents."""

@@ -30,12 +30,13 @@ REFUSED_WAIT = 30.0
 """Seconds before a refused ledger is read again: an administrator has to fix a refusal."""
 
 SOURCE = "StartLedger"
+CHANGED = "the start ledger was taken over or written since the model was polled"
 
 logger = logging.getLogger(__name__)
 
 
 class LedgerChangedError(Exception):
-    """Others have written to the ledger since the model was polled: the start is not sent."""
+    """The start ledger was taken over or written since the model was polled: nothing is sent."""
 
 
 class RebuildPendingError(KubeError):
@@ -173,7 +174,7 @@ class LedgerDocument:
             if change.error is not None:
                 continue
             if change.revision not in {None, self._revision}:
-                change.error = LedgerChangedError("the start ledger was written by others")
+                change.error = LedgerChangedError(CHANGED)
                 continue
             try:
                 ledger = change.apply(ledger)

@@ -26,7 +26,7 @@ from scriptix_operator.core.reconcile.vocabulary import (
     Triggered,
 )
 from scriptix_operator.core.scheduling.calls import Call
-from scriptix_operator.core.start.contention import is_intent_of_another_ledger
+from scriptix_operator.core.start.competing_trainings import is_intent_of_another_ledger
 from scriptix_operator.core.status.conditions import is_polled
 from scriptix_operator.engine.clock import Clock
 from scriptix_operator.engine.log_fetcher import LogFetcher
@@ -227,7 +227,7 @@ class Reconciler:
 
 
 def _needed(permit: StartPermit | None, decision: Decision) -> StartPermit | None:
-    """The permit of the start that is decided on; cancelled without one, as after a deletion."""
+    """The start permit, if a start is decided on; else cancelled, as after a deletion."""
     if permit is None or isinstance(decision.action, Post):
         return permit
     permit.cancel()

@@ -26,7 +26,7 @@ from scriptix_operator.core.scheduling.calls import Call, CallPermit
 from scriptix_operator.core.scheduling.circuit_breaker import OpenCircuit
 from scriptix_operator.core.scheduling.poll_scheduler import PollPriority, PollRequest
 from scriptix_operator.core.scheduling.start_queue import QueueEntry, queue_entry_of
-from scriptix_operator.core.start.contention import is_start_of
+from scriptix_operator.core.start.competing_trainings import is_start_of
 from scriptix_operator.core.start.resolution import recorded_outcome
 from scriptix_operator.core.status.conditions import (
     has_ended,
@@ -138,9 +138,9 @@ class RemoteCalls:
                 key.fingerprint, poll_request.priority
             ),
             jitter=self.schedulers.jitter(),
-            is_holder_unlisted=in_flight is not None and self._may_hide_holder(in_flight),
+            is_starter_unlisted=in_flight is not None and self._may_hide_starter(in_flight),
             has_hidden_competitor=self.coverage.may_hide_competitor(model_id),
-            unreadable_holder=self.coverage.unreadable_holder(model_id),
+            unreadable_competitor=self.coverage.unreadable_competitor(model_id),
         )
 
     def _warn_of(self, model: RemoteModel, training: Training, key: ApiKey) -> None:
@@ -152,16 +152,16 @@ class RemoteCalls:
 
     def is_start_over(self, in_flight: InFlightStart) -> bool:
         """Whether the outcome of an in-flight start is recorded, or its resource is gone."""
-        holder = self._holder(in_flight)
-        if holder is None:
-            return not self.coverage.may_hide_holder(in_flight)
-        return recorded_outcome(in_flight, holder) is not None
+        starter = self._starter(in_flight)
+        if starter is None:
+            return not self.coverage.may_hide_starter(in_flight)
+        return recorded_outcome(in_flight, starter) is not None
 
-    def _may_hide_holder(self, in_flight: InFlightStart) -> bool:
+    def _may_hide_starter(self, in_flight: InFlightStart) -> bool:
         """Whether the resource of an in-flight start may exist although it is not in the store."""
-        return self._holder(in_flight) is None and self.coverage.may_hide_holder(in_flight)
+        return self._starter(in_flight) is None and self.coverage.may_hide_starter(in_flight)
 
-    def _holder(self, in_flight: InFlightStart) -> Training | None:
+    def _starter(self, in_flight: InFlightStart) -> Training | None:
         """The resource of an in-flight start, if the store has it."""
         known = self.store.get(TrainingKey(in_flight.namespace, in_flight.name))
         return known if known is not None and known.uid == in_flight.uid else None
@@ -227,7 +227,7 @@ class RemoteCalls:
     async def acquire_start(
         self, training: Training, wanted: AcquireStart
     ) -> Observation | StartPermit:
-        """Acquire the permit of a start, or return why there is none.
+        """Acquire a start permit, or return why there is none.
 
         Raises:
             KubeError: The API key could not be read.

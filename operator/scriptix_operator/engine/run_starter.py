@@ -15,7 +15,7 @@ from scriptix_operator.core.reconcile.context import Durations
 from scriptix_operator.core.reconcile.in_process_state import InProcessState
 from scriptix_operator.core.reconcile.vocabulary import Decision, StartAborted
 from scriptix_operator.core.scheduling.calls import Call
-from scriptix_operator.core.start.contention import is_start_of
+from scriptix_operator.core.start.competing_trainings import is_start_of
 from scriptix_operator.engine.clock import Clock
 from scriptix_operator.engine.ledger_document import LedgerChangedError
 from scriptix_operator.engine.start_ledger import StartLedger
@@ -52,7 +52,7 @@ class RunStarter:
         Args:
             recorded: The resource without the intent.
             decision: With the intent.
-            permit: The permit of the start; cancelled if nothing is sent.
+            permit: The start permit; cancelled if nothing is sent.
 
         Returns:
             The resource as recorded, and what is to be done next.

@@ -25,7 +25,7 @@ from scriptix_operator.core.ledger.ledger import (
 from scriptix_operator.core.ledger.observed_limits import StoredLimit
 from scriptix_operator.core.ledger.rebuild import rebuilt
 from scriptix_operator.core.model.training import Training
-from scriptix_operator.core.start.contention import is_start_of
+from scriptix_operator.core.start.competing_trainings import is_start_of
 from scriptix_operator.engine.clock import Clock
 from scriptix_operator.engine.ledger_document import LedgerChangedError, LedgerDocument
 from scriptix_operator.engine.store import TrainingStore

@@ -38,12 +38,12 @@ class StartHeldBackError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class StartPermit:
-    """A start that holds a permit of the key's quota and is not sent yet."""
+    """The start permit: the key's quota has room for a start, which is not sent yet."""
 
     schedulers: KeySchedulers
     key: ApiKey
     quota_permit: CallPermit
-    """The permit of the key's start quota."""
+    """The reservation of the call."""
     revision: int
     """Revision of the ledger when the model was polled."""
     nonce: str = field(default_factory=lambda: secrets.token_hex(4))
@@ -85,7 +85,7 @@ class StartSender:
 
         Args:
             training: The resource, with the intent recorded.
-            permit: The permit of the start.
+            permit: The start permit.
             begun_at: Monotonic seconds at which writing the intent began.
         """
         armed: list[int] = []

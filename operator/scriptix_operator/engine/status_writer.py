@@ -69,7 +69,7 @@ class StatusWriter:
             logger.about(written).info("taken over from another installation")
         self._count(training, written)
         self.store.renew(written)
-        events = transition_events(training.status, written.status)
+        events = transition_events(training.status, written.status, training.spec.backoff_limit)
         for item in events:
             level = logging.WARNING if item.is_warning else logging.INFO
             logger.about(written).log(level, "%s: %s", item.reason, item.message)

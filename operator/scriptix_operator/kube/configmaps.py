@@ -49,13 +49,13 @@ class NameTaken(Exception):  # noqa: N818 - named as the state it becomes
 
     Args:
         name: Name of the ConfigMap.
-        holder: Description of its controller, for users; None: it has none.
+        owner: Description of its controller, for users; None: it has none.
     """
 
-    def __init__(self, name: str, holder: str | None) -> None:
-        super().__init__(log_texts.name_taken(name, holder))
+    def __init__(self, name: str, owner: str | None) -> None:
+        super().__init__(log_texts.name_taken(name, owner))
         self.name = name
-        self.holder = holder
+        self.owner = owner
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,10 +30,11 @@ from scriptix_operator.core.cluster.election import (
 from scriptix_operator.kube.connection import reachability_of
 from scriptix_operator.kube.errors import ConflictError, GoneError, KubeError, translated
 from scriptix_operator.kube.problems import ProblemReports
+from scriptix_operator.log_fields import field_logger
 
 __all__ = ["Leadership", "LeadershipLostError", "new_identity"]
 
-log = logging.getLogger(__name__)
+log = field_logger(__name__)
 
 REQUEST_ERRORS: Final = (KubeError, TimeoutError, ValueError)
 """Errors of a request: a refusal, no reply (in time), or an invalid reply."""
@@ -130,7 +131,7 @@ class Leadership:
                 answered_at = self._clock()
                 self._problems.clear(SOURCE)
                 if leads:
-                    log.info("leading", extra={"identity": self.identity})
+                    log.about_process(self.identity).info("leading")
                     return
             await asyncio.sleep(self._times.retry)
 
@@ -152,7 +153,7 @@ class Leadership:
             )
         finally:
             self._deadline = None
-        log.warning("leadership lost: %s", lost, extra={"identity": self.identity})
+        log.about_process(self.identity).warning("leadership lost: %s", lost)
         raise lost
 
     async def release(self) -> None:
@@ -170,7 +171,7 @@ class Leadership:
                 lease = await self._read()
                 while lease is not None and _spec(lease).holder_identity == self.identity:
                     if await self._replace(lease, self._spec_of_nobody(_spec(lease))) is not None:
-                        log.info("released the Lease", extra={"identity": self.identity})
+                        log.about_process(self.identity).info("released the Lease")
                         return
                     lease = await self._read()
         except REQUEST_ERRORS as error:

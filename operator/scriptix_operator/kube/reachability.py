@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 
 from scriptix_operator.core.model.text import one_line
+from scriptix_operator.core.status.texts.registry import duration
 
 __all__ = ["Reachability"]
 
@@ -37,8 +38,8 @@ class Reachability:
         """Note a reply."""
         self._answered_at, lost_at, self._lost_at = self.now(), self._lost_at, None
         if lost_at is not None:
-            seconds = self._answered_at - lost_at
-            logger.info("the API server is reachable again after %.0f s", seconds)
+            lasted = duration(round(self._answered_at - lost_at))
+            logger.info("the API server is reachable again after %s", lasted)
 
     def failed(self, begun_at: float, text: str) -> None:
         """Note a request without a reply, unless another one had a reply meanwhile.

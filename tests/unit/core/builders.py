@@ -332,7 +332,9 @@ class Life:
             answered = isinstance(observation, Posted | PostFailed)
             self._recorded = before
             if answered or isinstance(decision.action, RequeueAfter | Post | FetchLog):
-                self.events += transition_events(before, decision.status)
+                self.events += transition_events(
+                    before, decision.status, self.training.spec.backoff_limit
+                )
                 self.writes += dump_status(before) != dump_status(decision.status)
                 self._recorded = decision.status
         self.training = self.training.with_status(decision.status)

@@ -203,7 +203,7 @@ def test_failed_poll_ends_nothing(
     life.poll_fails(kind, message="HTTP 5xx: oops")
     assert (life.status.phase, life.reason) == ("Running" if running else "Pending", reason)
     assert (life.action, "Stalled" in truths(life.status)) == (RequeueAfter(rests), stalled)
-    events = "status was last updated at 01-16 08:00Z" in (life.status.message or "")
+    events = "status was last updated at 2025-01-16 08:00Z" in (life.status.message or "")
     assert events == (running and reason == "ApiUnavailable")
     life.waits(60).polls(a_model(3, started_at=EIGHT, progress=10))
     assert (life.status.phase, life.reason) == ("Running", "Training")
@@ -233,7 +233,8 @@ def test_rate_limited_poll_waits_for_retry_after() -> None:
     life = Life()
     assert life.poll_fails(FailureKind.RATE_LIMITED, retry_after=90.5).action == RequeueAfter(90.5)
     assert life.status.message == (
-        "The API refused a call because of its rate limit; the operator polls again at 08:01Z."
+        "The API refused a call because of its rate limit; the operator polls again at "
+        "2025-01-16 08:01Z."
     )
     assert life.waits(60).poll_fails(FailureKind.RATE_LIMITED).action == RequeueAfter(60)
     assert life.event_reasons == ["RateLimited"]
@@ -330,7 +331,7 @@ def test_timed_out_run_makes_no_further_calls() -> None:
     assert life.status.failure is not None
     assert not life.status.failure.retryable
     assert "did not cancel" in (life.status.message or "")
-    assert "7200 seconds" in (life.status.message or "")
+    assert "within 2h (spec.timeoutSeconds)" in (life.status.message or "")
     assert life.event_reasons[-1] == "TrainingTimedOut"
     assert life.status.estimated_completion_at is None
     life.edit(timeout_seconds=86400).waits(60)

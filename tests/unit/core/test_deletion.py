@@ -38,7 +38,7 @@ from scriptix_operator.core.reconcile.vocabulary import (
     StartQueued,
     Triggered,
 )
-from scriptix_operator.core.start.contention import model_in_use
+from scriptix_operator.core.start.competing_trainings import model_in_use
 from scriptix_operator.core.start.resolution import resolve_other_start
 from scriptix_operator.core.start.staleness import is_stale
 from scriptix_operator.core.status.events import deletion_events, transition_events
@@ -402,15 +402,15 @@ def test_a_resource_being_deleted_does_not_hold_its_model(
 
 
 @pytest.mark.parametrize("suspend", [False, True])
-def test_deleted_holders_outcome_counts_then_it_is_gone(
+def test_deleted_starters_outcome_counts_then_it_is_gone(
     suspend: bool,  # noqa: FBT001 - both ways
 ) -> None:
     asker = a_training(name="asker")
     ctx = a_context(asker, at(hours=240), NOTHING_ACTS)
 
     def outcome(status: TrainingStatus, model: Any) -> StartOutcome | Decision:  # noqa: ANN401 - a model
-        holder = deleted(status, suspend=suspend)
-        return resolve_other_start(ctx, ModelPolled(model, KEY, (holder,)), ENTRY)[1]
+        starter = deleted(status, suspend=suspend)
+        return resolve_other_start(ctx, ModelPolled(model, KEY, (starter,)), ENTRY)[1]
 
     assert outcome(STARTING, RUNNING) == StartOutcome(ENTRY, acted=True, run_start_time=EIGHT)
     assert outcome(STARTING, READY) == StartOutcome(ENTRY, acted=False)

@@ -50,7 +50,7 @@ def test_success_without_metrics_is_published_and_reported(given: object) -> Non
     life = a_life().runs().waits(60).succeeds(metrics=given)
     assert (life.status.phase, life.published) == ("Running", 0)
     assert (life.status.message or "").endswith(
-        "the operator waits for the results until 08:03:00Z."
+        "the operator waits for the results until 2025-01-16 08:03Z."
     )
     life.waits(120).wake_ups()
     assert (life.status.phase, life.published) == ("Succeeded", 1)

@@ -54,12 +54,12 @@ def intending(attempt: int = 1, **facts: Any) -> TrainingStatus:  # noqa: ANN401
     return a_status(run=run, **facts)
 
 
-def a_holder(status: TrainingStatus | None = None, **facts: Any) -> Training:  # noqa: ANN401
-    """The holder of the in-flight start; by default its status has the intent."""
-    return a_training(name="holder", status=intending() if status is None else status, **facts)
+def a_starter(status: TrainingStatus | None = None, **facts: Any) -> Training:  # noqa: ANN401
+    """The starter of the in-flight start; by default its status has the intent."""
+    return a_training(name="starter", status=intending() if status is None else status, **facts)
 
 
-ENTRY = with_start_begun(Ledger(), a_holder(), EIGHT)[1]
+ENTRY = with_start_begun(Ledger(), a_starter(), EIGHT)[1]
 """The in-flight start in the ledger."""
 NEVER = FailureReason.UNAUTHORIZED
 
@@ -86,19 +86,19 @@ OTHER_RUN = a_status(
     run=a_run(id="run-2", token="v2"),
     history=(HistoryEntry(id="run-1", outcome="Failed"),),
 )
-HOLDERS = {
+STARTERS = {
     "gone": (None, FREE),
-    "starting": (a_holder(), BUSY),
-    "suspended": (a_holder(suspend=True), PATIENT),
-    "blocked": (a_holder(intending(failure=failure(NEVER, "HTTP 401"))), PATIENT),
+    "starting": (a_starter(), BUSY),
+    "suspended": (a_starter(suspend=True), PATIENT),
+    "blocked": (a_starter(intending(failure=failure(NEVER, "HTTP 401"))), PATIENT),
     "timed out": (
-        a_holder(
+        a_starter(
             intending(failure=failure(FailureReason.TIMED_OUT, "too long"), finished_at=at(hours=9))
         ),
         FREE,
     ),
     "timed out and suspended": (
-        a_holder(
+        a_starter(
             intending(
                 failure=failure(FailureReason.TIMED_OUT, "too long"), finished_at=at(hours=9)
             ),
@@ -106,13 +106,13 @@ HOLDERS = {
         ),
         FREE,
     ),
-    "at another run": (a_holder(OTHER_RUN), FREE),
-    "without a run": (a_holder(a_status()), FREE),
-    "followed": (a_holder(followed(started_at=EIGHT)), DONE),
-    "before its intent, or withdrawn": (a_holder(a_status(run=a_run())), FREE),
-    "at the next attempt": (a_holder(a_status(run=a_run(attempt=2, baseline=BASELINE))), VOID),
-    "starting its next attempt": (a_holder(intending(attempt=2)), VOID),
-    "of its name": (a_holder(intending(), uid="another"), FREE),
+    "at another run": (a_starter(OTHER_RUN), FREE),
+    "without a run": (a_starter(a_status()), FREE),
+    "followed": (a_starter(followed(started_at=EIGHT)), DONE),
+    "before its intent, or withdrawn": (a_starter(a_status(run=a_run())), FREE),
+    "at the next attempt": (a_starter(a_status(run=a_run(attempt=2, baseline=BASELINE))), VOID),
+    "starting its next attempt": (a_starter(intending(attempt=2)), VOID),
+    "of its name": (a_starter(intending(), uid="another"), FREE),
 }
 
 
@@ -136,11 +136,11 @@ def outcome_of(
 
 
 @pytest.mark.parametrize("poll", POLLS)
-@pytest.mark.parametrize("state", HOLDERS)
+@pytest.mark.parametrize("state", STARTERS)
 def test_start_outcome_follows_the_model_and_its_resource(state: str, poll: str) -> None:
-    holder, expected = HOLDERS[state]
+    starter, expected = STARTERS[state]
     asker = a_training(name="asker")
-    competitors = () if holder is None else (holder,)
+    competitors = () if starter is None else (starter,)
     what, outcome = outcome_of(asker, POLLS[poll], *competitors)
     assert what == expected[list(POLLS).index(poll)]
     if isinstance(outcome, StartOutcome):
@@ -152,37 +152,37 @@ def test_start_outcome_follows_the_model_and_its_resource(state: str, poll: str)
 
 @pytest.mark.parametrize("poll", POLLS)
 @pytest.mark.parametrize("namespace", ["team-a", "team-b"])
-def test_start_of_an_unlisted_holder_is_not_resolved(namespace: str, poll: str) -> None:
-    """The holder may exist, and resolves its start when the operator can read it."""
+def test_start_of_an_unlisted_starter_is_not_resolved(namespace: str, poll: str) -> None:
+    """The starter may exist, and resolves its start when the operator can read it."""
     asker = a_training(name="asker", namespace=namespace)
     long_ago = EIGHT - timedelta(hours=1)
     state = InProcessState(
         start=StartState(in_flight=ENTRY, intent_seen_at=long_ago, not_happened_at=long_ago)
     )
-    seen = ModelPolled(POLLS[poll], KEY, in_flight=ENTRY, is_holder_unlisted=True)
+    seen = ModelPolled(POLLS[poll], KEY, in_flight=ENTRY, is_starter_unlisted=True)
     decision = decide(asker, seen, EIGHT, state)
     assert (decision.status.conditions[0].reason, decision.start_outcome) == (HELD, None)
     assert isinstance(decision.action, RequeueAfter)
-    assert ("holder" in (decision.status.message or "")) == (namespace == "team-a")
+    assert ("starter" in (decision.status.message or "")) == (namespace == "team-a")
 
 
-def test_start_missing_in_its_holders_status_is_polled() -> None:
+def test_start_missing_in_its_starters_status_is_polled() -> None:
     """A status restored from a backup, or aborted while the POST was sent."""
-    assert outcome_of(a_holder(a_status()), POLLS["ours"])[0] == ACTED
-    assert outcome_of(a_holder(a_status()), POLLS["not happened"])[0] == NOTHING
-    assert outcome_of(a_holder(a_status(run=a_run())), POLLS["ours"])[0] == ACTED
+    assert outcome_of(a_starter(a_status()), POLLS["ours"])[0] == ACTED
+    assert outcome_of(a_starter(a_status()), POLLS["not happened"])[0] == NOTHING
+    assert outcome_of(a_starter(a_status(run=a_run())), POLLS["ours"])[0] == ACTED
 
 
 @pytest.mark.parametrize("state", ["starting", "suspended"])
-def test_holder_is_named_in_its_own_namespace_only(state: str) -> None:
-    holder, _ = HOLDERS[state]
-    assert holder is not None
-    _, near = outcome_of(a_training(), POLLS["ours"], holder)
-    foreign = replace(holder, key=TrainingKey("team-b", "secret-project"))
+def test_starter_is_named_in_its_own_namespace_only(state: str) -> None:
+    starter, _ = STARTERS[state]
+    assert starter is not None
+    _, near = outcome_of(a_training(), POLLS["ours"], starter)
+    foreign = replace(starter, key=TrainingKey("team-b", "secret-project"))
     _, far = outcome_of(a_training(), POLLS["ours"], foreign)
     assert isinstance(near, Decision)
     assert isinstance(far, Decision)
-    assert (near.status.message or "").startswith("Resource holder has started this model")
+    assert (near.status.message or "").startswith("Resource starter has started this model")
     events = far.status.message or ""
     assert events.startswith("A resource in another namespace has started this model")
     assert "team-b" not in events
@@ -213,14 +213,14 @@ def test_status_is_recorded_before_the_start_is_resolved(
     run: Any,  # noqa: ANN401 - pytest's parameters are untyped
     known: tuple[bool, Any] | None,
 ) -> None:
-    holder = a_holder(a_status(run=run, started_at=EIGHT))
-    settled = recorded_outcome(ENTRY, holder)
+    starter = a_starter(a_status(run=run, started_at=EIGHT))
+    settled = recorded_outcome(ENTRY, starter)
     assert (settled and (settled.acted, settled.run_start_time)) == known
-    assert recorded_outcome(ENTRY, replace(holder, uid="another")) is None
+    assert recorded_outcome(ENTRY, replace(starter, uid="another")) is None
     # The start of a later attempt says nothing before its outcome is known.
     later = replace(ENTRY, attempt=2)
     if run is not None and run.intent is not None:
-        assert recorded_outcome(later, holder) is None
+        assert recorded_outcome(later, starter) is None
 
 
 @pytest.mark.parametrize("known_to", ["the ledger", "a competitor", "the history"])
@@ -234,7 +234,7 @@ def test_poll_older_than_a_known_training_decides_no_start(known_to: str) -> Non
     old = ModelPolled(READY, KEY, competitors, ENTRY, latest_run)
     for status in (a_status(history=history), intending(history=history)):
         is_own = status.run is not None
-        life = Life(a_holder(status) if is_own else a_training(name="asker", status=status))
+        life = Life(a_starter(status) if is_own else a_training(name="asker", status=status))
         life.state = InProcessState(
             start=StartState(in_flight=ENTRY, intent_seen_at=BEFORE, not_happened_at=BEFORE)
         )
@@ -257,8 +257,8 @@ def of(entry: InFlightStart, training: Training | None = None, *competitors: Tra
 
 
 def recreated(**spec: Any) -> Training:  # noqa: ANN401 - values of spec fields
-    """Another resource with the name of the holder."""
-    return a_training(name="holder", uid="recreated", poll_interval_seconds=1, **spec)
+    """Another resource with the name of the starter."""
+    return a_training(name="starter", uid="recreated", poll_interval_seconds=1, **spec)
 
 
 def freed_after(life: Life, model: RemoteModel, *competitors: Training, ctx: float = 0.5) -> float:
@@ -272,7 +272,7 @@ def freed_after(life: Life, model: RemoteModel, *competitors: Training, ctx: flo
     return (life.now - since).total_seconds()
 
 
-def test_start_of_a_deleted_holder_is_resolved_before_another() -> None:
+def test_start_of_a_deleted_starter_is_resolved_before_another() -> None:
     """W + P + G after this process first saw the start, then two polls that agree, 2 s apart."""
     life = of(ENTRY)
     life.waits(3600).polls(READY)
@@ -338,7 +338,7 @@ def test_recreated_resource_learns_that_its_run_was_consumed(state: int) -> None
     "other",
     [
         a_training(name="other", poll_interval_seconds=1),
-        a_training(name="holder", namespace="team-b", poll_interval_seconds=1),
+        a_training(name="starter", namespace="team-b", poll_interval_seconds=1),
     ],
     ids=["of another name", "of another namespace"],
 )
@@ -359,24 +359,24 @@ def test_consumed_run_does_not_affect_a_recreated_later_run() -> None:
     assert isinstance(life.action, AcquireStart)
 
 
-def test_suspended_holder_may_repeat_a_start_not_happened() -> None:
-    holder = a_holder(suspend=True)
-    life = of(ENTRY, None, holder)
-    assert freed_after(life, READY, holder) == 47
+def test_suspended_starter_may_repeat_a_start_not_happened() -> None:
+    starter = a_starter(suspend=True)
+    life = of(ENTRY, None, starter)
+    assert freed_after(life, READY, starter) == 47
     assert isinstance(life.action, AcquireStart)
-    # The holder resumes: its intent has no in-flight start now, and it begins again.
-    resumed = Life(a_holder(suspend=False), ledger=Ledger(serial=9))
+    # The starter resumes: its intent has no in-flight start now, and it begins again.
+    resumed = Life(a_starter(suspend=False), ledger=Ledger(serial=9))
     resumed.polls(READY)
     assert isinstance(resumed.action, AcquireStart)
     assert resumed.status.run is None
 
 
-def test_fixed_holder_resolves_its_own_start() -> None:
-    holder = a_holder(intending(failure=failure(NEVER, "HTTP 401")))
-    life = of(ENTRY, None, holder)
-    life.polls(POLLS["ours"], competitors=(holder,))
+def test_fixed_starter_resolves_its_own_start() -> None:
+    starter = a_starter(intending(failure=failure(NEVER, "HTTP 401")))
+    life = of(ENTRY, None, starter)
+    life.polls(POLLS["ours"], competitors=(starter,))
     assert (life.reason, life.entry) == (HELD, ENTRY)
-    fixed = Life(holder, ledger=life.ledger)
+    fixed = Life(starter, ledger=life.ledger)
     fixed.polls(POLLS["ours"])
     assert (fixed.run.ownership, fixed.entry) == ("Unconfirmed", None)
 
@@ -388,7 +388,7 @@ def test_fixed_holder_resolves_its_own_start() -> None:
 def test_intent_without_an_in_flight_start_is_void_at_once(
     restarted: bool,  # noqa: FBT001 - both sides
 ) -> None:
-    life = Life(a_holder())
+    life = Life(a_starter())
     if not restarted:
         life.state = InProcessState(start=StartState(intent_seen_at=EIGHT))
     life.polls(READY)
@@ -398,7 +398,7 @@ def test_intent_without_an_in_flight_start_is_void_at_once(
 
 
 def test_void_intent_keeps_the_baseline() -> None:
-    life = Life(a_holder(intending(attempt=3)))
+    life = Life(a_starter(intending(attempt=3)))
     life.polls(READY)
     assert isinstance(life.action, AcquireStart)
     assert (life.run.attempt, life.run.baseline, life.run.intent) == (3, BASELINE, None)
@@ -408,21 +408,21 @@ def test_void_intent_keeps_the_baseline() -> None:
     assert life.run.intent is not None
     assert (life.run.intent.attempt, life.run.baseline) == (3, BASELINE)
     # An earlier lost attempt that acted is not followed by another start.
-    life = Life(a_holder(intending(attempt=3)))
+    life = Life(a_starter(intending(attempt=3)))
     life.polls(POLLS["ours"])
     assert life.run.ownership == "Unconfirmed"
 
 
 def test_a_void_intent_of_a_rerun_keeps_its_request() -> None:
     past = (HistoryEntry(id="run-0", started_training_at=BEFORE, outcome="Succeeded"),)
-    life = Life(a_holder(intending(history=past)))
+    life = Life(a_starter(intending(history=past)))
     life.polls(READY)
     assert isinstance(life.action, AcquireStart)
     assert (life.run.id, life.run.intent, life.run.baseline) == ("run-1", None, None)
 
 
 def test_intent_of_another_attempt_is_void() -> None:
-    life = Life(a_holder(intending(attempt=2)))
+    life = Life(a_starter(intending(attempt=2)))
     life.ledger = Ledger(serial=1, in_flight_starts={7: ENTRY})
     life.polls(READY)
     assert (life.entry, life.run.attempt, life.run.intent) == (None, 2, None)
@@ -430,7 +430,7 @@ def test_intent_of_another_attempt_is_void() -> None:
 
 
 def test_start_left_in_flight_by_a_crash_is_resolved_by_its_run() -> None:
-    life = Life(a_holder(followed(started_at=EIGHT)))
+    life = Life(a_starter(followed(started_at=EIGHT)))
     life.ledger = Ledger(serial=1, in_flight_starts={7: ENTRY})
     life.polls(a_model(3, started_at=EIGHT, progress=5))
     assert life.entry is None

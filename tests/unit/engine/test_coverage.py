@@ -10,18 +10,18 @@ from scriptix_operator.engine.coverage import SHOWN, Coverage
 from scriptix_operator.kube.trainings import ALL
 from tests.unit.core.ledgers import READY
 
-KEY = TrainingKey("team-b", "holder")
+KEY = TrainingKey("team-b", "starter")
 INTENT = {"run": {"id": "run-1", "intent": {"attempt": "one"}}}
 
 
-def an_entry(namespace: str = "team-b", uid: str = "uid-of-holder") -> InFlightStart:
+def an_entry(namespace: str = "team-b", uid: str = "uid-of-starter") -> InFlightStart:
     """An in-flight start."""
     return InFlightStart(
         serial=1,
         model_id=7,
         uid=uid,
         namespace=namespace,
-        name="holder",
+        name="starter",
         run="run-1",
         attempt=1,
         baseline=READY,
@@ -32,7 +32,7 @@ def unreadable(
     *namespaces: str,
     spec: object = None,
     status: object = None,
-    uid: str = "uid-of-holder",
+    uid: str = "uid-of-starter",
 ) -> Coverage:
     """Coverage of namespaces that are listed, one with a resource that cannot be parsed."""
     coverage = Coverage(namespaces)
@@ -59,7 +59,7 @@ def unreadable(
         ((), (ALL,), "team-b", False),
     ],
 )
-def test_holder_in_an_unlisted_namespace_may_exist(
+def test_starter_in_an_unlisted_namespace_may_exist(
     namespaces: tuple[str, ...],
     listed: tuple[str, ...],
     namespace: str,
@@ -69,15 +69,15 @@ def test_holder_in_an_unlisted_namespace_may_exist(
     for scope in listed:
         assert coverage.listed(scope)
         assert not coverage.listed(scope)
-    assert coverage.may_hide_holder(an_entry(namespace)) == is_hidden
+    assert coverage.may_hide_starter(an_entry(namespace)) == is_hidden
 
 
-def test_holder_that_cannot_be_parsed_exists() -> None:
+def test_starter_that_cannot_be_parsed_exists() -> None:
     coverage = unreadable("team-b")
-    assert coverage.may_hide_holder(an_entry())
-    assert not coverage.may_hide_holder(an_entry(uid="of-another"))
+    assert coverage.may_hide_starter(an_entry())
+    assert not coverage.may_hide_starter(an_entry(uid="of-another"))
     coverage.forget_unreadable(KEY)
-    assert not coverage.may_hide_holder(an_entry())
+    assert not coverage.may_hide_starter(an_entry())
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_unparseable_competitor_counts_for_its_model(spec: object, models: set[i
 
 
 @pytest.mark.parametrize(
-    ("status", "is_holder"),
+    ("status", "is_competitor"),
     [
         (None, False),
         ({"progress": "45%"}, False),
@@ -101,11 +101,11 @@ def test_unparseable_competitor_counts_for_its_model(spec: object, models: set[i
 )
 def test_run_of_a_resource_that_cannot_be_parsed_counts(
     status: object,
-    is_holder: bool,  # noqa: FBT001 - both sides
+    is_competitor: bool,  # noqa: FBT001 - both sides
 ) -> None:
     coverage = unreadable("team-b", status=status)
-    assert coverage.unreadable_holder(7) == (KEY if is_holder else None)
-    assert coverage.unreadable_holder(8) is None
+    assert coverage.unreadable_competitor(7) == (KEY if is_competitor else None)
+    assert coverage.unreadable_competitor(8) is None
 
 
 def test_competitor_may_exist_in_an_unlisted_namespace() -> None:

@@ -295,7 +295,9 @@ async def test_a_refused_log_is_tried_again_when_the_api_says(
         FailureKind.RATE_LIMITED, "HTTP 429", 429, retry_after=retry_after
     )
     outcome = await bench.fetch(failed_before=failed_before)
-    assert outcome == replace(later(wait), message="The operator could not fetch the log: HTTP 429")
+    assert outcome == replace(
+        later(wait), message="The operator could not fetch the log: HTTP 429."
+    )
 
 
 @pytest.mark.parametrize("is_from_gateway", [False, True], ids=["API", "gateway"])
@@ -305,7 +307,7 @@ async def test_refusal_of_a_missing_log_is_passed_on(
 ) -> None:
     answer = call_failed(FailureKind.AMBIGUOUS, status=status, is_from_gateway=is_from_gateway)
     bench.dependencies.answer = answer
-    text = f"The API has no log of this run: {answer.message}"
+    text = f"The API has no log of this run: {answer.message}."
     assert await bench.fetch(failed_before=1) == replace(later(30), refusal=answer, message=text)
 
 
@@ -326,7 +328,7 @@ async def test_success_that_cannot_be_used_is_counted(
     outcome = await bench.fetch()
     assert isinstance(outcome, LogUnavailable)
     assert outcome.refusal == (answer if counts else None)
-    assert outcome.message == f"The operator could not fetch the log: {answer.message}"
+    assert outcome.message == f"The operator could not fetch the log: {answer.message}."
 
 
 TAKEN = NameTaken("cardiology-log", "another resource's")
@@ -350,7 +352,7 @@ async def test_log_that_cannot_be_written_says_why(
     write_failure: WriteFailure | None,
 ) -> None:
     bench.dependencies.trouble = error
-    text = f"The operator could not store the log: {error}"
+    text = f"The operator could not store the log: {error}".removesuffix(".") + "."
     wait = None if error is TAKEN else 15.0
     assert await bench.fetch() == replace(
         later(wait, state), write_failure=write_failure, message=text

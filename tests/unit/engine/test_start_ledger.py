@@ -381,7 +381,7 @@ async def test_run_start_time_expires_with_its_last_charge(
 async def test_previous_leader_opens_no_start(bench: Bench) -> None:
     old, revision = await bench.leader(), 1
     new = await bench.leader()
-    with pytest.raises(LedgerChangedError, match="written by others"):
+    with pytest.raises(LedgerChangedError, match="taken over or written"):
         await old.begin(intending(), revision)
     assert bench.config_map.ledger.in_flight_starts == {}
     assert bench.counted("conflict") == 1

@@ -18,7 +18,7 @@ FAILED, ANSWERED = "failed", "answered"
         pytest.param([ANSWERED, FAILED, FAILED], ["is unreachable: reset"], id="away"),
         pytest.param(
             [FAILED, FAILED, ANSWERED, ANSWERED],
-            ["is unreachable: reset", "is reachable again after 2 s"],
+            ["is unreachable: reset", "is reachable again after 2s"],
             id="away and back",
         ),
     ],

@@ -91,7 +91,7 @@ def stalled() -> str:
     for stage in Stage:
         longest = longest_stage(stage, None, ())
         rows.append((stage, clock(longest), clock(max(STALLED_AFTER * longest, LEAST_STALL))))
-    return table(("stage", "in the document's timeline", "stalled after"), rows)
+    return table(("stage", "in the document's run", "stalled after"), rows)
 
 
 EXAMPLES: Sequence[Callable[[], str]] = (

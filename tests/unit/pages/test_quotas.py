@@ -139,7 +139,7 @@ def tried_again() -> str:
         rows.append((text, limit, format_duration(windows * observed.seconds)))
         now += windows * observed.seconds
         assert limiter.limits(now)[0] == Limit(limit.count + 1, HOUR)
-    return table(("event", "limit", "one start more is tried after"), rows)
+    return table(("refusal", "limit", "one start more is tried after"), rows)
 
 
 def shared_key() -> str:

@@ -1,9 +1,10 @@
 """The estimated completion (ETA) of a run, and when its progress is overdue.
 
 Each past run with the same API key gives a prediction, as if this run had the same timeline. The
-estimate is the median of the predictions. While past runs are few, the timeline of the API's
-document counts beside them, if its prediction lies among theirs. Without past runs, the document's
-timeline counts alone; where the run does not fit it, the run's pace since the first milestone.
+estimate is the median of the predictions. While past runs are few, the document's run (the run in
+the API's documentation) counts beside them, if its prediction lies among theirs. Without past runs,
+the document's run counts alone; where the run does not fit that, the run's pace since the first
+progress milestone.
 """
 
 import math
@@ -20,7 +21,7 @@ TELLING = 10
 """Percent below which the elapsed time predicts too little: preprocessing does not scale with the
 epochs."""
 MISFIT = 1.5
-"""Largest factor between two predictions from one run that fits the document's timeline."""
+"""Largest factor between two predictions from one run that fits the document's run."""
 FEW = 10
 """Number of past runs below which they do not count alone."""
 SPREAD = 0.25
@@ -95,13 +96,13 @@ def _predictions(running: Running, past: Sequence[PastRun]) -> list[float]:
 
 
 def _first_milestone(running: Running) -> tuple[int, int] | None:
-    """The first milestone with a known time, and the seconds then."""
+    """The first progress milestone with a known time, and the seconds then."""
     milestones = zip(MILESTONES, running.timeline, strict=False)
     return next(((milestone, at) for milestone, at in milestones if at > 0), None)
 
 
 def _is_misfit(running: Running, whole: float) -> bool:
-    """Whether the document's timeline predicts another end now than at the first milestone."""
+    """Whether the document's run predicts another end now than at the first progress milestone."""
     first = _first_milestone(running)
     if first is None or first[0] >= running.progress:
         return False
@@ -110,7 +111,7 @@ def _is_misfit(running: Running, whole: float) -> bool:
 
 
 def _by_rate(running: Running) -> float:
-    """The linear prediction, at the pace since the first milestone."""
+    """The linear prediction, at the pace since the first progress milestone."""
     milestone, at = _first_milestone(running) or (0, 0)
     seconds_per_percent = (running.seconds - at) / (running.progress - milestone)
     return running.seconds + seconds_per_percent * (100 - running.progress)

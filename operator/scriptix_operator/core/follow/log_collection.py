@@ -93,7 +93,7 @@ def _without_fetches(ctx: ReconcileContext, log: LogStatus) -> ReconcileContext:
     is_stored = log.last_fetched_at is not None and log.entries > 0
     state, message = None, None
     if is_stored:
-        state, message = LogState.PARTIAL.value, log_texts.fetches_ended()
+        state, message = LogState.PARTIAL.value, _fetches_ended_text(ctx)
     return ctx.with_facts(log=replace(log, state=state, message=message, next_fetch_at=None))
 
 
@@ -137,7 +137,17 @@ def _is_asked_for(ctx: ReconcileContext) -> bool:
     if not wanted or status.run is None or status.run.ownership is None:
         return False
     # After a time-out no further calls are made, as the message says.
-    return status.failure is None or status.failure.reason != FailureReason.TIMED_OUT
+    return not _is_timed_out(status)
+
+
+def _is_timed_out(status: TrainingStatus) -> bool:
+    return status.failure is not None and status.failure.reason == FailureReason.TIMED_OUT
+
+
+def _fetches_ended_text(ctx: ReconcileContext) -> str:
+    if _is_timed_out(ctx.status):
+        return log_texts.fetches_ended_by_time_out()
+    return log_texts.fetches_ended_by_spec(ctx.spec.log.collect)
 
 
 def log_due_in(ctx: ReconcileContext) -> float | None:

@@ -99,7 +99,7 @@ class Ledger(ApiModel):
     """The starts of one installation."""
 
     serial: int = 0
-    """Counts starts and leaders: a write that was decided before one of them is refused."""
+    """Grows with each start and each take-over."""
     writer: str = ""
     """The process that wrote the ledger last: tells equal writes of two processes apart."""
     charges: dict[str, tuple[StartCharge, ...]] = Field(default_factory=dict)

@@ -70,7 +70,8 @@ class StartState:
     reset_seen: bool = False
     """Whether this process's own POST ended in a reset: the POST is not in flight any more."""
     not_happened_at: datetime | None = None
-    """The time at which a poll first showed that the ambiguous start cannot happen any more."""
+    """The time of the first of two polls that agree that the start has not happened, both sent
+    after a POST in flight must have acted. None: there is no such poll yet."""
     unconfirmed_run_at: datetime | None = None
     """The time at which a poll first showed a run that may be the one before the start. A second
     poll has yet to confirm that run."""

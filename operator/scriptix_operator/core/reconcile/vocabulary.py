@@ -83,7 +83,8 @@ class RebuildPending:
     """The start ledger is lost, and not all resources to rebuild it from are known."""
 
     gap: str
-    """The namespaces that are not listed yet."""
+    """Why resources are unknown: namespaces that are not listed yet, and namespaces with a resource
+    that cannot be parsed (start_texts.ledger_gap)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +100,7 @@ class ModelPolled:
     latest_run: LatestRun | None = None
     """The latest run of the model that the ledger knows."""
     revision: int = 0
-    """Version of the ledger that was read before the model: a start is charged in no other."""
+    """Revision of the ledger that was read before the model: a start is charged in no other."""
     asked_at: datetime | None = None
     """When the poll was sent, which bounds its age; None: just now."""
     past: tuple[PastRun, ...] = ()
@@ -108,13 +109,13 @@ class ModelPolled:
     """What the key's quota grants of the requested poll intervals."""
     jitter: float = 0.5
     """A random number from 0 to 1, drawn by the engine: the core has no randomness."""
-    is_holder_unlisted: bool = False
-    """The resource of the in-flight start may exist although the store does not have it: its
+    is_starter_unlisted: bool = False
+    """The starter, the resource of the in-flight start, may exist although the store lacks it: its
     namespace was not listed completely since this process leads, or it cannot be parsed."""
     has_hidden_competitor: bool = False
     """Another resource with this model may exist although it is not among the competitors, for the
     same reasons."""
-    unreadable_holder: TrainingKey | None = None
+    unreadable_competitor: TrainingKey | None = None
     """A resource that cannot be parsed, and may have a run of this model under way."""
 
 
@@ -239,12 +240,12 @@ class CheckQueue:
 
 @dataclass(frozen=True, slots=True)
 class AcquireStart:
-    """Ask for a permit of the key's start quota."""
+    """Ask for a start permit."""
 
     model: RemoteModel
     key: KeyUse
     revision: int
-    """Version of the ledger, as in ModelPolled."""
+    """Revision of the ledger, as in ModelPolled."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from scriptix_operator.core.reconcile.call_results import Posted, PostFailed
 from scriptix_operator.core.reconcile.context import RECHECK, RESOLVE, ReconcileContext
 from scriptix_operator.core.reconcile.in_process_state import StartCooldown
 from scriptix_operator.core.reconcile.vocabulary import Decision, Poll
-from scriptix_operator.core.start.admission import abort_start
+from scriptix_operator.core.start.start_decision import abort_start
 from scriptix_operator.core.status.conditions import ConditionReason
 from scriptix_operator.core.status.failures import (
     blocked_call,
@@ -144,7 +144,7 @@ def _wait_until_retry(
     match call.kind:
         case FailureKind.NOT_SENT:
             ctx = ctx.with_start(refusals=ctx.state.start.refusals + 1)
-            return _unreachable(ctx, call)
+            return _not_sent(ctx, call)
         case FailureKind.RATE_LIMITED:
             return rate_limited(ctx, call, failed.again_in, start_texts.start_rate_limited)
         case FailureKind.CONFLICT:
@@ -193,7 +193,7 @@ def _outcome_unknown(ctx: ReconcileContext, call: CallFailure) -> Decision:
     return ctx.requeue(max(min(ctx.requested_interval, RESOLVE), named), condition_reason)
 
 
-def _unreachable(ctx: ReconcileContext, call: CallFailure) -> Decision:
+def _not_sent(ctx: ReconcileContext, call: CallFailure) -> Decision:
     why = call.message.rstrip(".")
     condition_reason = ConditionReason(Reason.API_UNAVAILABLE, start_texts.start_not_sent(why))
     return ctx.requeue(

@@ -54,10 +54,10 @@ from scriptix_operator.core.model.training import Training, TrainingKey
 from scriptix_operator.core.reconcile.context import RESOLVE, ReconcileContext
 from scriptix_operator.core.reconcile.vocabulary import Decision, ModelPolled
 from scriptix_operator.core.requests.requests import next_run
-from scriptix_operator.core.start.admission import may_be_hidden_run, wait_for_hidden
-from scriptix_operator.core.start.contention import is_start_of, shown_name
+from scriptix_operator.core.start.competing_trainings import is_start_of, shown_name
 from scriptix_operator.core.start.reply import not_started
 from scriptix_operator.core.start.staleness import is_stale
+from scriptix_operator.core.start.start_decision import may_be_hidden_run, wait_for_hidden
 from scriptix_operator.core.status.conditions import ConditionReason, is_blocked, is_finished
 from scriptix_operator.core.status.texts import start_texts, waiting_texts
 
@@ -146,43 +146,43 @@ def resolve(ctx: ReconcileContext, seen: ModelPolled, in_flight: InFlightStart) 
                 return ctx.requeue(left, _unknown(ctx, start_texts.no_run_yet()))
             return replace(_next_attempt(ctx), start_outcome=StartOutcome(in_flight, acted=False))
         case ObservedOutcome.UNDECIDED:
-            return _undecided(ctx)
+            return _undecided(ctx, seen)
 
 
 def resolve_other_start(
     ctx: ReconcileContext, seen: ModelPolled, in_flight: InFlightStart
 ) -> tuple[ReconcileContext, Decision | StartOutcome]:
-    """Decide on another resource's in-flight start, which holds this resource up.
+    """Decide on the in-flight start of another resource, the starter, which holds this one up.
 
     Returns:
         The decision while the start still holds this resource up; else the outcome of the start,
         and this resource may continue.
     """
-    holder = next((t for t in (ctx.training, *seen.competitors) if t.uid == in_flight.uid), None)
-    if holder is not None:
-        known = recorded_outcome(in_flight, holder)
+    starter = next((t for t in (ctx.training, *seen.competitors) if t.uid == in_flight.uid), None)
+    if starter is not None:
+        known = recorded_outcome(in_flight, starter)
         if known is not None:
             return ctx, known
-        is_over = holder.is_being_deleted or is_finished(holder.status)
-        if is_over or not is_start_of(in_flight, holder):
-            holder = None  # the holder needs no outcome any more
-        elif not (holder.spec.suspend or is_blocked(holder.status)):
-            return ctx, _wait_for_holder(ctx, holder)  # the holder resolves its own start
-    elif seen.is_holder_unlisted:
-        return ctx, _wait_for_unlisted_holder(ctx, in_flight)
-    return _resolve_orphan(ctx, seen, in_flight, holder)
+        is_over = starter.is_being_deleted or is_finished(starter.status)
+        if is_over or not is_start_of(in_flight, starter):
+            starter = None  # the starter needs no outcome any more
+        elif not (starter.spec.suspend or is_blocked(starter.status)):
+            return ctx, _wait_for_starter(ctx, starter)  # the starter resolves its own start
+    elif seen.is_starter_unlisted:
+        return ctx, _wait_for_unlisted_starter(ctx, in_flight)
+    return _resolve_orphan(ctx, seen, in_flight, starter)
 
 
 def _resolve_orphan(
-    ctx: ReconcileContext, seen: ModelPolled, in_flight: InFlightStart, holder: Training | None
+    ctx: ReconcileContext, seen: ModelPolled, in_flight: InFlightStart, starter: Training | None
 ) -> tuple[ReconcileContext, Decision | StartOutcome]:
-    """Resolve a start whose resource is gone or cannot do so; `holder` waits for the outcome."""
+    """Resolve a start whose resource is gone or cannot do so; `starter` waits for the outcome."""
     ctx, observed = _observed_outcome(
         _with_in_flight_start(ctx, in_flight), seen, in_flight.baseline
     )
     match observed:
-        case ObservedOutcome.OURS | ObservedOutcome.CONSUMED if holder is not None:
-            return ctx, _wait_for_holder(ctx, holder)
+        case ObservedOutcome.OURS | ObservedOutcome.CONSUMED if starter is not None:
+            return ctx, _wait_for_starter(ctx, starter)
         case ObservedOutcome.OURS | ObservedOutcome.CONSUMED:
             start_outcome = _acted(in_flight, seen.model)
             if not _is_namesake(in_flight, ctx.training):
@@ -200,7 +200,7 @@ def _resolve_orphan(
                 return ctx, ctx.requeue(left, condition_reason)
             return ctx.without_in_flight_start(), StartOutcome(in_flight, acted=False)
         case ObservedOutcome.UNDECIDED:
-            return ctx, _undecided(ctx)
+            return ctx, _undecided(ctx, seen)
 
 
 def recorded_outcome(in_flight: InFlightStart, training: Training) -> StartOutcome | None:
@@ -258,7 +258,7 @@ def acted_after_all(
         case ObservedOutcome.OURS | ObservedOutcome.CONSUMED:
             return ctx, _owned_or_consumed(ctx, seen, observed)
         case ObservedOutcome.UNDECIDED if ctx.state.start.unconfirmed_run_at is not None:
-            return ctx, _undecided(ctx)
+            return ctx, _undecided(ctx, seen)
         case _:
             return ctx, None
 
@@ -306,12 +306,13 @@ def _patience(ctx: ReconcileContext, seen: ModelPolled) -> tuple[ReconcileContex
     return ctx, max(durations.agree - (as_of - state.not_happened_at).total_seconds(), 0.0)
 
 
-def _undecided(ctx: ReconcileContext) -> Decision:
+def _undecided(ctx: ReconcileContext, seen: ModelPolled) -> Decision:
     """Poll again: soon at first, and less often while the polls decide nothing.
 
     After a restart the polls are frequent again. A run that one poll has shown is polled at once.
     """
-    condition_reason = _unknown(ctx, start_texts.status_undecided())
+    text = start_texts.status_undecided(seen.model.training_status)
+    condition_reason = _unknown(ctx, text)
     since, doublings = ctx.state.start.intent_seen_at, 0
     if since is not None and ctx.state.start.unconfirmed_run_at is None:
         doublings = int((ctx.now - since).total_seconds() // UNDECIDED_FOR)
@@ -320,15 +321,15 @@ def _undecided(ctx: ReconcileContext) -> Decision:
     return ctx.with_start(not_happened_at=None).requeue(wait, condition_reason)
 
 
-def _wait_for_holder(ctx: ReconcileContext, holder: Training) -> Decision:
+def _wait_for_starter(ctx: ReconcileContext, starter: Training) -> Decision:
     condition_reason = ConditionReason(
         Reason.MODEL_IN_USE,
-        waiting_texts.started_by_other(shown_name(holder.key, ctx.training)),
+        waiting_texts.started_by_other(shown_name(starter.key, ctx.training)),
     )
     return ctx.with_facts(queue=None).requeue(ctx.next_poll_in, condition_reason)
 
 
-def _wait_for_unlisted_holder(ctx: ReconcileContext, in_flight: InFlightStart) -> Decision:
+def _wait_for_unlisted_starter(ctx: ReconcileContext, in_flight: InFlightStart) -> Decision:
     """Wait for the resource of the in-flight start, which may exist and cannot be seen."""
     name = shown_name(TrainingKey(in_flight.namespace, in_flight.name), ctx.training)
     condition_reason = ConditionReason(

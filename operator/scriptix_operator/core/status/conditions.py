@@ -236,9 +236,9 @@ def _overriding_reason(
         # However long the API's words are, the remedy must not be cut off.
         message = clean(status.failure.message, room - len(solution) - 2)
         if status.run is not None and awaits_retry(status):
-            text = retry_text(spec, status.run, resource_texts.failed(message))
+            text = retry_text(spec, status.run, resource_texts.failure_with_solution(message))
             return ConditionReason(Reason.WAITING_FOR_RETRY, text)
-        text = resource_texts.failed(message, solution)
+        text = resource_texts.failure_with_solution(message, solution)
         return ConditionReason(status.failure.reason, text)
     if phase is Phase.SUSPENDED:
         return ConditionReason(Reason.SUSPENDED, _suspended(status))

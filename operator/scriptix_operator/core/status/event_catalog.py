@@ -35,6 +35,14 @@ EVENT_CATALOG: dict[EventReason, EventEntry] = {
         Reason.WAITING_FOR_START_QUOTA,
         is_warning=False,
     ),
+    EventReason.START_LEDGER_NOT_WRITABLE: EventEntry(
+        "The operator starts nothing, because it cannot write its start ledger.",
+        Reason.START_LEDGER_NOT_WRITABLE,
+    ),
+    EventReason.WAITING_FOR_NAMESPACES: EventEntry(
+        "The operator starts nothing, because it cannot rebuild its start ledger yet.",
+        Reason.WAITING_FOR_NAMESPACES,
+    ),
     EventReason.START_OUTCOME_UNKNOWN: EventEntry(
         "The outcome of a start is unknown.", Reason.START_OUTCOME_UNKNOWN
     ),
@@ -57,7 +65,7 @@ EVENT_CATALOG: dict[EventReason, EventEntry] = {
         "The run failed, and spec.backoffLimit allows another one.", Reason.WAITING_FOR_RETRY
     ),
     EventReason.PROGRESS_STALLED: EventEntry(
-        "The run makes no progress for much longer than usual.", Reason.PROGRESS_STALLED
+        "The run makes no progress for longer than expected in its stage.", Reason.PROGRESS_STALLED
     ),
     EventReason.START_REJECTED: EventEntry(
         "The API or the spec refused the start.", FailureReason.START_REJECTED

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from scriptix_operator.api.reasons import (
     GIVEN_UP,
@@ -56,6 +57,8 @@ EVENT_FOR_REASON: dict[str, EventReason] = {
     Reason.RATE_LIMITED: EventReason.RATE_LIMITED,
     Reason.PROGRESS_STALLED: EventReason.PROGRESS_STALLED,
     Reason.WAITING_FOR_START_QUOTA: EventReason.TRAINING_QUEUED,
+    Reason.START_LEDGER_NOT_WRITABLE: EventReason.START_LEDGER_NOT_WRITABLE,
+    Reason.WAITING_FOR_NAMESPACES: EventReason.WAITING_FOR_NAMESPACES,
     FailureReason.SECRET_NOT_FOUND: EventReason.SECRET_NOT_FOUND,
     FailureReason.KEY_NOT_FOUND: EventReason.KEY_NOT_FOUND,
     FailureReason.UNAUTHORIZED: EventReason.UNAUTHORIZED,
@@ -71,12 +74,22 @@ ENDINGS: dict[str, EventReason] = {
 }
 
 
-def transition_events(old: TrainingStatus, new: TrainingStatus) -> tuple[EventRecord, ...]:
-    """The events of a change from `old` to `new`, in order."""
+def transition_events(
+    old: TrainingStatus, new: TrainingStatus, backoff_limit: int | None = None
+) -> tuple[EventRecord, ...]:
+    """The events of a change from `old` to `new`, in order.
+
+    Args:
+        old: The status before.
+        new: The status now.
+        backoff_limit: spec.backoffLimit, which tells why a retry is cancelled; None: the limit
+            allows the retry.
+    """
     kinds: tuple[Callable[[TrainingStatus, TrainingStatus], tuple[EventRecord, ...]], ...]
+    cancelled = partial(_cancelled, backoff_limit)
     kinds = (
         _unreadable,
-        _cancelled,
+        cancelled,
         _repeated,
         _beginning,
         _stage,
@@ -86,7 +99,7 @@ def transition_events(old: TrainingStatus, new: TrainingStatus) -> tuple[EventRe
         _deletion,
     )
     if is_previous_run_restored(old, new):
-        kinds = (_cancelled, _repeated, _log)  # the end of the restored run had its event
+        kinds = (cancelled, _repeated, _log)  # the end of the restored run had its event
     return tuple(
         EventRecord(item.reason, one_line(item.message, MESSAGE_LIMIT))
         for kind in kinds
@@ -109,19 +122,28 @@ def _is_same_run(old: TrainingStatus, new: TrainingStatus) -> bool:
     return (old.run.id if old.run else None) == (new.run.id if new.run else None)
 
 
-def _cancelled(old: TrainingStatus, new: TrainingStatus) -> tuple[EventRecord, ...]:
+def _cancelled(
+    backoff_limit: int | None, old: TrainingStatus, new: TrainingStatus
+) -> tuple[EventRecord, ...]:
     """The request is gone before its start, often because a GitOps tool applies an older value."""
     request = old.pending_request
     if is_previous_run_restored(old, new):
-        if old.run is not None and old.run.retries:
-            text = event_texts.retry_cancelled(old.run.retries)
-            return (EventRecord(EventReason.REQUEST_CANCELLED, text),)
         request = shown_request(asks_for_run(old))
+        if old.run is not None and old.run.retries:
+            text = _cancelled_retry_text(old.run.retries, request, backoff_limit)
+            return (EventRecord(EventReason.REQUEST_CANCELLED, text),)
     elif new.pending_request is not None or asks_of_run(new.run) != asks_of_run(old.run):
         return ()
     if not request:
         return ()
     return (EventRecord(EventReason.REQUEST_CANCELLED, event_texts.request_cancelled(request)),)
+
+
+def _cancelled_retry_text(number: int, request: str, backoff_limit: int | None) -> str:
+    """Why a retry is cancelled: as cancellation.is_cancelled decides."""
+    if not request or (backoff_limit is not None and number > backoff_limit):
+        return event_texts.retry_cancelled_by_limit(number)
+    return event_texts.retry_cancelled_with_request(number, request)
 
 
 def _repeated(old: TrainingStatus, new: TrainingStatus) -> tuple[EventRecord, ...]:

@@ -96,7 +96,7 @@ def blocked_call(call: CallFailure, key_source: str | None = None) -> Failure | 
     match call.kind:
         case FailureKind.UNAUTHORIZED:
             reason = FailureReason.UNAUTHORIZED
-            text = secret_texts.with_key(call.message, key_source)
+            text = secret_texts.api_key_rejected(call.message, key_source)
             return failure(reason, text, code=call.code, cause=_cause(reason, call))
         case FailureKind.NOT_FOUND:
             return failure(FailureReason.MODEL_NOT_FOUND, call.message, code=call.code)

@@ -77,6 +77,9 @@ of a failure is in [Failures](#failures). `Stalled` with reason `Unreadable` is 
 run: the operator cannot read a field, which the message names, and starts nothing
 ([0041](../decisions/0041-what-can-be-read-is-read.md)).
 
+`Observed` means that the next step follows within seconds, and that the resource waits for nothing
+that has a reason of its own.
+
 | Reason | Condition | When | Example message | What to do |
 |---|---|---|---|---|
 """
@@ -100,6 +103,8 @@ EVENTS = """
 ## Events
 
 The operator publishes an event when the reason begins; status has each fact, too.
+These reasons have no event, only conditions: NO_EVENT. A failed run has the event TrainingFailed,
+whatever its reason, unless another row names the reason.
 
 | Reason | Type | When | Example message | What to do |
 |---|---|---|---|---|
@@ -149,7 +154,10 @@ def reference_page() -> str:
         (INTRODUCTION, ((f"`{kind}`", *TYPES[kind]) for kind in ConditionType)),
         (CONDITIONS, _conditions()),
         (FURTHER_TEXTS, ((text.when, str(text), text.action) for text in _texts(None))),
-        (EVENTS, (row for reason in EventReason for row in _event(reason, EVENT_CATALOG[reason]))),
+        (
+            EVENTS.replace("NO_EVENT", _reasons_without_event()),
+            (row for reason in EventReason for row in _event(reason, EVENT_CATALOG[reason])),
+        ),
         (FAILURES, failures),
         (FAILURE_TEXTS, _failure_texts()),
         (LOGS, _logs()),
@@ -191,6 +199,13 @@ def _conditions() -> Iterator[tuple[str, ...]]:
             yield f"`{reason}`", condition, text.when, str(text), _action(text)
 
 
+def _reasons_without_event() -> str:
+    """The reasons whose message no event repeats; Unreadable has an event with texts of its own."""
+    announced = {entry.message_of for entry in EVENT_CATALOG.values()} | {Reason.UNREADABLE}
+    reasons = [f"`{one}`" for one in Reason if one not in announced]
+    return f"{', '.join(reasons[:-1])} and {reasons[-1]}"
+
+
 def _event(reason: EventReason, entry: EventEntry) -> Iterator[tuple[str, ...]]:
     name, kind = f"`{reason}`", "Warning" if entry.is_warning else "Normal"
     for text in _texts(reason):
@@ -202,7 +217,8 @@ def _event(reason: EventReason, entry: EventEntry) -> Iterator[tuple[str, ...]]:
             remedy, texts = FAILURE_CATALOG[failure], _texts(failure)
             message = str(texts[0]) if texts else next(iter(remedy.examples), remedy.happened)
             action = f"As [Failures](#failures) says of `{failure}`."
-            yield name, kind, entry.when, resource_texts.failed(message, remedy.solution), action
+            shown = resource_texts.failure_with_solution(message, remedy.solution)
+            yield name, kind, entry.when, shown, action
         case same:
             text = _texts(same)[0]
             yield name, kind, entry.when, str(text), _action(text)

@@ -75,12 +75,12 @@ def describe_unreadable(training: Training) -> str | None:
     """The unreadable fields of a reconciled resource; None: none, or the resource is deleted."""
     if not training.unreadable or training.is_being_deleted:
         return None
-    return _text(training.unreadable, resource_texts.run_followed_only())
+    return _text(training.unreadable, resource_texts.effect_resource_followed())
 
 
 def describe_left_alone(fields: Sequence[UnreadableField]) -> str:
     """The unreadable fields of a resource that is not reconciled."""
-    return _text(fields, resource_texts.skipped())
+    return _text(fields, resource_texts.effect_resource_skipped())
 
 
 def _text(fields: Sequence[UnreadableField], effect: str) -> str:

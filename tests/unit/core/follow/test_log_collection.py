@@ -227,7 +227,9 @@ def test_stored_log_that_is_not_wanted_is_partial() -> None:
     life.stores_log()
     assert life.edit(log={"collect": "Never"}).waits(10).wake_ups().action == RequeueAfter(None)
     assert (log_of(life).state, log_of(life).next_fetch_at) == ("Partial", None)
-    assert "the last entries of the log may be missing" in (log_of(life).message or "")
+    assert "because spec.log.collect is Never; entries that are newer" in (
+        log_of(life).message or ""
+    )
     # Refusals that are final for the run.
     assert life.edit(log={"collect": "Always"}).wake_ups().action == RequeueAfter(None)
 
@@ -248,6 +250,9 @@ def test_log_of_a_run_that_timed_out_is_partial() -> None:
     life.stores_log()
     assert life.waits(3600).wake_ups().action == RequeueAfter(None)
     assert (log_of(life).state, log_of(life).next_fetch_at) == ("Partial", None)
+    assert "because spec.timeoutSeconds has passed; entries that are newer" in (
+        log_of(life).message or ""
+    )
 
 
 def test_given_up_log_that_is_not_wanted_stays_given_up() -> None:

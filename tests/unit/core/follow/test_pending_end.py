@@ -79,7 +79,7 @@ def test_end_without_results_is_recorded_and_awaited(gate: object, end: RemoteMo
     assert life.status.model.training_status == end.training_status
     assert life.status.message == (
         f"The API reports that the training has ended (training_status {end.training_status}), but "
-        "not the results; the operator waits for the results until 08:03:00Z."
+        "not the results; the operator waits for the results until 2025-01-16 08:03Z."
     )
     assert (life.reason, life.action, life.published) == ("Training", RequeueAfter(2), 0)
     assert life.status.finished_at is None

@@ -288,11 +288,11 @@ def test_named_time_is_shown() -> None:
     asks = "The reply asks the operator to wait; the next call is due at "
     for training in (a_training(), RUNNING):
         decision = fails(retry_after=120, training=training)
-        assert (decision.status.message or "").endswith(f"{asks}13:02Z.")
+        assert (decision.status.message or "").endswith(f"{asks}2025-01-16 13:02Z.")
     since = {"since": at(hours=3), "named_until": at(hours=5, minutes=1)}
     decision = fails(retry_after=120, poll=since)
     assert waits(decision) == 60  # until the circuit breaker lets a poll through
-    assert (decision.status.message or "").endswith(f"(HTTP 500: oops). {asks}13:01Z.")
+    assert (decision.status.message or "").endswith(f"(HTTP 500: oops). {asks}2025-01-16 13:01Z.")
 
 
 def test_open_circuit_counts_no_failure_and_shows_since_when() -> None:
@@ -301,7 +301,7 @@ def test_open_circuit_counts_no_failure_and_shows_since_when() -> None:
     assert (waits(decision), decision.state) == (60, state)
     assert (
         decision.status.message
-        == "The API has been unreachable since 01-16 11:00Z (HTTP 500: oops)."
+        == "The API has been unreachable since 2025-01-16 11:00Z (HTTP 500: oops)."
     )
 
 
@@ -311,16 +311,15 @@ def test_open_circuit_counts_no_failure_and_shows_since_when() -> None:
         pytest.param(
             None,
             None,
-            "The API did not answer the poll (HTTP 500: oops); status was last updated at 01-16 "
-            "12:00Z.",
+            "The API did not answer the poll (HTTP 500: oops); status was last updated at "
+            "2025-01-16 12:00Z.",
             id="as recorded",
         ),
         pytest.param(
             at(hours=4.5),
             at(hours=4.75),
-            "The API has been unreachable since 01-16 12:45Z (HTTP 500: oops); status was last "
-            "updated at "
-            "01-16 12:30Z.",
+            "The API has been unreachable since 2025-01-16 12:45Z (HTTP 500: oops); status was "
+            "last updated at 2025-01-16 12:30Z.",
             id="as remembered, and no calls are made",
         ),
     ],

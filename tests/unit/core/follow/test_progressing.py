@@ -347,8 +347,7 @@ def test_stalled_run_has_a_message() -> None:
     status = poll(50, at(hours=10), poll(50, at(hours=4)))
     assert training_reason(status) == ConditionReason(
         Reason.PROGRESS_STALLED,
-        "The run is in stage MainTraining, at 50%. The run has made no progress since 01-16 "
-        "12:00Z, "
-        "longer than any earlier run in stage MainTraining. The operator polls the run until "
-        "spec.timeoutSeconds.",
+        "The run is in stage MainTraining, at 50%. The run has made no progress since "
+        "2025-01-16 12:00Z, for longer than expected in stage MainTraining. The operator "
+        "polls the run until spec.timeoutSeconds.",
     )

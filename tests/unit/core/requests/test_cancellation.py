@@ -338,13 +338,34 @@ def test_retry_is_cancelled_with_its_request(begun: bool) -> None:  # noqa: FBT0
     life.edit(run_token="v1").wake_ups()
     assert (life.status.phase, life.reason, life.run.id) == ("Failed", "SystemError", failed)
     # The run's end caused an event if no retry had begun; a retry that had begun is cancelled.
-    assert [text.partition(",")[0] for text in cancelled(life)] == [
-        "The operator cancelled retry 1 before its start"
-    ] * begun
+    text = (
+        "The operator cancelled retry 1 before its start, because the resource no longer has the "
+        'value that asked for the run (spec.runToken "v2"). To train again, set a value that was '
+        "never used."
+    )
+    assert cancelled(life) == [text] * begun
     assert ("TrainingFailed" in life.event_reasons) == (not begun)
     # The request was handled: repeating it changes nothing.
     life.edit(run_token="v2").wake_ups()
     assert life.status.phase == "Failed"
+
+
+@pytest.mark.parametrize("token", ["", "v2"], ids=["first run", "rerun"])
+def test_lowered_limit_is_the_cause_of_a_cancelled_retry(token: str) -> None:
+    life = Life(a_training(backoff_limit=3, log={"collect": "Never"})).runs()
+    if token:
+        life.waits(60).succeeds()
+        life.edit(run_token=token).waits(60).intends(DONE)
+        life.is_accepted(a_model(3, started_at=at(hours=1), progress=0))
+    began = at(hours=1) if token else EIGHT
+    life.waits(60).polls(a_model(5, started_at=began, error="System error"))
+    life.waits(60).polls(a_model(1, started_at=began))
+    life.edit(backoff_limit=0).wake_ups()
+    [text] = cancelled(life)
+    assert text == (
+        "The operator cancelled retry 1 before its start, because spec.backoffLimit was lowered. "
+        "To train again, change spec.runToken."
+    )
 
 
 def test_a_request_reverted_during_its_run_is_not_retried() -> None:

@@ -74,6 +74,10 @@ WAITING_AGAIN = settled(
             [("TrainingQueued", False)],
             id="queued",
         ),
+        *(
+            pytest.param(WAITING, settled(a_status(), reason), [(reason.value, True)], id=reason)
+            for reason in (Reason.START_LEDGER_NOT_WRITABLE, Reason.WAITING_FOR_NAMESPACES)
+        ),
         pytest.param(
             RUNNING, settled(followed(), Reason.RATE_LIMITED), [("RateLimited", True)], id="429"
         ),

@@ -20,7 +20,7 @@ from scriptix_operator.core.reconcile.vocabulary import (
     RequeueAfter,
     Triggered,
 )
-from scriptix_operator.core.start.contention import model_in_use
+from scriptix_operator.core.start.competing_trainings import model_in_use
 from scriptix_operator.core.status.unreadable import (
     describe_left_alone,
     describe_unreadable,
@@ -211,8 +211,8 @@ def test_run_of_an_unreadable_resource_holds_its_model() -> None:
         ("team-a", "Resource odd"),
         ("team-b", "A resource in another namespace"),
     ):
-        holder = TrainingKey(namespace, "odd")
-        seen = ModelPolled(a_model(2), KEY, unreadable_holder=holder)
+        competitor = TrainingKey(namespace, "odd")
+        seen = ModelPolled(a_model(2), KEY, unreadable_competitor=competitor)
         decision = decide(a_training(), seen, EIGHT)
         assert isinstance(decision.action, RequeueAfter)
         assert decision.status.conditions[0].reason == "ModelInUse"

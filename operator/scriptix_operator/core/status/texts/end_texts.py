@@ -3,7 +3,15 @@
 from datetime import datetime
 
 from scriptix_operator.api.reasons import FailureReason, Reason
-from scriptix_operator.core.status.texts.registry import EXAMPLE_TIME, NOTHING, shown
+from scriptix_operator.core.status.texts.registry import (
+    EXAMPLE_TIME,
+    NO_ACTION,
+    NOTHING,
+    duration,
+    sentence,
+    shown,
+    timestamp,
+)
 
 __all__ = [
     "gate_changed",
@@ -50,7 +58,7 @@ def results_awaited(training_status: int | str, until: datetime | None) -> str:
     """The API shows the end of the run without its results."""
     return (
         f"The API reports that the training has ended (training_status {training_status}), but not "
-        f"the results; the operator waits for the results until {until:%H:%M:%SZ}."
+        f"the results; the operator waits for the results until {timestamp(until)}."
     )
 
 
@@ -66,7 +74,7 @@ def success_unjudged() -> str:
 @shown(
     Reason.TRAINING_SUCCEEDED,
     example={"word_error_rate": "12.5", "rating": "VeryGood", "key": "cardiology_en"},
-    action=NOTHING,
+    action=NO_ACTION,
 )
 def model_trained(word_error_rate: str | None, rating: str | None, key: str | None) -> str:
     """The run has finished and passed its quality gate."""
@@ -102,7 +110,7 @@ def gate_missed(misses: str) -> str:
     return f"The run misses its quality gate: {misses}."
 
 
-@shown(Reason.TRAINING_SUCCEEDED, action=NOTHING)
+@shown(Reason.TRAINING_SUCCEEDED, action=NO_ACTION)
 def request_cancelled_after_success() -> str:
     """A request for a rerun is cancelled, and the run before has succeeded."""
     return (
@@ -114,7 +122,7 @@ def request_cancelled_after_success() -> str:
 def timed_out(seconds: int) -> str:
     """spec.timeoutSeconds has passed since the start or the adoption."""
     return (
-        f"The run did not end within {seconds} seconds (spec.timeoutSeconds); the operator makes "
+        f"The run did not end within {duration(seconds)} (spec.timeoutSeconds); the operator makes "
         "no further calls for the run."
     )
 
@@ -125,7 +133,9 @@ def timed_out(seconds: int) -> str:
 )
 def result_not_published(cause: str) -> str:
     """The cluster does not accept the ConfigMap with the result."""
-    return f"The training has succeeded, but the operator could not publish the result: {cause}"
+    return sentence(
+        f"The training has succeeded, but the operator could not publish the result: {cause}"
+    )
 
 
 @shown(FailureReason.RESULT_NOT_PUBLISHED)
@@ -159,5 +169,4 @@ def retry_begins(number: int, limit: int) -> str:
 )
 def retry_scheduled(run_id: str, cause: str, number: int, limit: int, at: datetime | None) -> str:
     """The run has failed, and spec.backoffLimit allows another one."""
-    when = f"{at:%Y-%m-%d %H:%M:%SZ}"
-    return f"Run {run_id} failed: {cause} Retry {number} of {limit} follows at {when}."
+    return f"Run {run_id} failed: {cause} Retry {number} of {limit} follows at {timestamp(at)}."

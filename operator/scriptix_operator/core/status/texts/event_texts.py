@@ -5,7 +5,8 @@ from scriptix_operator.core.status.texts.registry import NOTHING, shown
 
 __all__ = [
     "request_cancelled",
-    "retry_cancelled",
+    "retry_cancelled_by_limit",
+    "retry_cancelled_with_request",
     "run_released",
     "served_elsewhere",
     "stage_changed",
@@ -61,12 +62,22 @@ def request_cancelled(request: str) -> str:
     )
 
 
-@shown(EventReason.REQUEST_CANCELLED, example={"number": 1}, action=NOTHING)
-def retry_cancelled(number: int) -> str:
-    """spec.backoffLimit is lowered, or the request is removed, before a retry starts."""
+@shown(EventReason.REQUEST_CANCELLED, example={"number": 1, "request": 'spec.runToken "2"'})
+def retry_cancelled_with_request(number: int, request: str) -> str:
+    """The value that requested a run is removed or replaced before a retry starts."""
+    return (
+        f"The operator cancelled retry {number} before its start, because the resource no longer "
+        f"has the value that asked for the run ({request}). To train again, set a value that was "
+        "never used."
+    )
+
+
+@shown(EventReason.REQUEST_CANCELLED, example={"number": 1})
+def retry_cancelled_by_limit(number: int) -> str:
+    """spec.backoffLimit is lowered before a retry starts."""
     return (
         f"The operator cancelled retry {number} before its start, because spec.backoffLimit was "
-        "lowered or the resource no longer has the value that asked for the run."
+        "lowered. To train again, change spec.runToken."
     )
 
 

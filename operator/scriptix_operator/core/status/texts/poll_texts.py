@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from scriptix_operator.api.reasons import FailureReason, Reason
-from scriptix_operator.core.status.texts.registry import EXAMPLE_TIME, NOTHING, shown
+from scriptix_operator.core.status.texts.registry import EXAMPLE_TIME, NOTHING, shown, timestamp
 
 __all__ = [
     "facts_as_of",
@@ -46,7 +46,7 @@ def polls_refused_by_gateway(cause: str) -> str:
 
 def facts_as_of(at: datetime) -> str:
     """The age of the facts in status, as the end of a sentence."""
-    return f"; status was last updated at {at:%m-%d %H:%MZ}"
+    return f"; status was last updated at {timestamp(at)}"
 
 
 def last_known_facts() -> str:
@@ -61,7 +61,7 @@ def last_known_facts() -> str:
 )
 def unreachable_since(since: datetime, cause: str, facts: str) -> str:
     """The circuit breaker of the API key is open: no resource with the key makes a call."""
-    return f"The API has been unreachable since {since:%m-%d %H:%MZ} ({cause}){facts}."
+    return f"The API has been unreachable since {timestamp(since)} ({cause}){facts}."
 
 
 @shown(
@@ -77,7 +77,7 @@ def poll_unanswered(cause: str, facts: str) -> str:
 @shown(Reason.API_UNAVAILABLE, example={"until": EXAMPLE_TIME}, action=NOTHING)
 def named_wait(until: datetime) -> str:
     """The reply names the time until which the API is unavailable: follows the message."""
-    return f"The reply asks the operator to wait; the next call is due at {until:%H:%MZ}."
+    return f"The reply asks the operator to wait; the next call is due at {timestamp(until)}."
 
 
 @shown(Reason.RATE_LIMITED, example={"until": EXAMPLE_TIME}, action=NOTHING)
@@ -85,7 +85,7 @@ def poll_rate_limited(until: datetime) -> str:
     """The API refused a poll with 429."""
     return (
         "The API refused a call because of its rate limit; the operator polls again at "
-        f"{until:%H:%MZ}."
+        f"{timestamp(until)}."
     )
 
 

@@ -11,19 +11,27 @@ from scriptix_operator.api.reasons import EventReason, FailureReason, LogState, 
 
 __all__ = [
     "ASK_ADMINISTRATOR",
+    "EDIT_SPEC",
     "EXAMPLE_TIME",
     "NOTHING",
+    "NO_ACTION",
     "TEXTS",
     "Shown",
     "Text",
     "duration",
+    "sentence",
     "shown",
+    "timestamp",
 ]
 
 Shown = Reason | EventReason | FailureReason | LogState
 """What a text is shown for."""
 
 NOTHING = "Nothing: the operator continues automatically."
+"""The action while the operator has more to do."""
+NO_ACTION = "Nothing."
+"""The action in a final state."""
+EDIT_SPEC = "To try again, edit spec."
 ASK_ADMINISTRATOR = "Ask the administrator of the operator for the cause in the operator's log."
 EXAMPLE_TIME = datetime(2026, 11, 30, 10, 40, tzinfo=UTC)
 NO_VALUES: Mapping[str, object] = MappingProxyType({})
@@ -85,3 +93,13 @@ def duration(seconds: int) -> str:
     """A duration as Kubernetes prints it, such as `1h30m`."""
     parts = (seconds // HOUR, "h"), (seconds % HOUR // MINUTE, "m"), (seconds % MINUTE, "s")
     return "".join(f"{number}{unit}" for number, unit in parts if number) or "0s"
+
+
+def timestamp(at: datetime | None) -> str:
+    """A time as messages show it, in UTC and to the minute; None: the time is not recorded."""
+    return "an unknown time" if at is None else f"{at:%Y-%m-%d %H:%MZ}"
+
+
+def sentence(text: str) -> str:
+    """The text with a full stop, unless it ends a sentence already."""
+    return text if text.endswith((".", "!", "?", "…")) else f"{text}."

@@ -1,20 +1,20 @@
 """Texts of a resource as a whole: suspended, deleted, unreadable, or served elsewhere."""
 
 from scriptix_operator.api.reasons import EventReason, FailureReason, Reason
-from scriptix_operator.core.status.texts.registry import NOTHING, shown
+from scriptix_operator.core.status.texts.registry import NO_ACTION, NOTHING, sentence, shown
 
 __all__ = [
     "being_deleted",
     "being_deleted_while_running",
     "being_deleted_while_starting",
-    "failed",
+    "effect_resource_followed",
+    "effect_resource_skipped",
+    "failure_with_solution",
     "first_poll_pending",
     "no_error_given",
     "no_reason_given",
     "nothing_started",
     "resources_left_alone",
-    "run_followed_only",
-    "skipped",
     "suspended",
     "suspended_while_running",
     "suspended_while_starting",
@@ -56,7 +56,7 @@ def suspended_while_starting() -> str:
     )
 
 
-@shown(Reason.BEING_DELETED, action=NOTHING)
+@shown(Reason.BEING_DELETED, action=NO_ACTION)
 def being_deleted() -> str:
     """The resource is being deleted."""
     return "The resource is being deleted; the operator does not reconcile the resource any more."
@@ -83,12 +83,12 @@ def nothing_started() -> str:
     return "The operator starts no training."
 
 
-def run_followed_only() -> str:
+def effect_resource_followed() -> str:
     """The effect in unreadable where the resource is reconciled."""
     return "The operator starts nothing for the resource, and follows a run that has begun."
 
 
-def skipped() -> str:
+def effect_resource_skipped() -> str:
     """The effect in unreadable where the resource is not reconciled."""
     return "The operator skips the resource, starts nothing and follows no run."
 
@@ -98,7 +98,7 @@ def skipped() -> str:
     EventReason.UNREADABLE,
     example={
         "fields": "spec.qualityGate.maxLatency (not a field that this version knows)",
-        "effect": run_followed_only(),
+        "effect": effect_resource_followed(),
         "where": "",
     },
 )
@@ -110,10 +110,9 @@ def unreadable(fields: str, effect: str, where: str) -> str:
     )
 
 
-def failed(message: str, solution: str = "") -> str:
+def failure_with_solution(message: str, solution: str = "") -> str:
     """The message of the conditions of a failure: the cause as a sentence, then the solution."""
-    stop = "" if message.endswith((".", "!", "?", "…")) else "."
-    return f"{message}{stop} {solution}" if solution else f"{message}{stop}"
+    return f"{sentence(message)} {solution}" if solution else sentence(message)
 
 
 @shown(FailureReason.UNKNOWN)

@@ -3,7 +3,13 @@
 from datetime import datetime
 
 from scriptix_operator.api.reasons import Reason
-from scriptix_operator.core.status.texts.registry import EXAMPLE_TIME, NOTHING, duration, shown
+from scriptix_operator.core.status.texts.registry import (
+    EXAMPLE_TIME,
+    NOTHING,
+    duration,
+    shown,
+    timestamp,
+)
 
 __all__ = [
     "epoch_logged",
@@ -40,10 +46,10 @@ def final_status_awaited() -> str:
     action="Check the run at the API.",
 )
 def progress_stalled(stage: str | None, since: datetime | None) -> str:
-    """Progress is stalled for much longer than usual: follows the progress."""
+    """Progress is stalled for longer than expected in the stage: follows the progress."""
     return (
-        f"The run has made no progress since {since:%m-%d %H:%MZ}, longer than any earlier run in "
-        f"stage {stage}. The operator polls the run until spec.timeoutSeconds."
+        f"The run has made no progress since {timestamp(since)}, for longer than expected in stage "
+        f"{stage}. The operator polls the run until spec.timeoutSeconds."
     )
 
 

@@ -3,7 +3,13 @@
 from scriptix_operator.api.reasons import FailureReason
 from scriptix_operator.core.status.texts.registry import shown
 
-__all__ = ["api_key_missing", "api_key_unusable", "secret_forbidden", "secret_missing", "with_key"]
+__all__ = [
+    "api_key_missing",
+    "api_key_rejected",
+    "api_key_unusable",
+    "secret_forbidden",
+    "secret_missing",
+]
 
 SECRET = {"namespace": "speech", "secret": "scriptix-api-key"}
 
@@ -49,6 +55,6 @@ def api_key_unusable(namespace: str, secret: str, key: str, cause: str = "") -> 
         "source": "Secret/speech/scriptix-api-key/api-key",
     },
 )
-def with_key(refusal: str, source: str | None) -> str:
+def api_key_rejected(refusal: str, source: str | None) -> str:
     """The API refused a call because of the API key."""
     return f"{refusal} (the API key is that of {source})" if source else refusal

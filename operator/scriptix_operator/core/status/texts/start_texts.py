@@ -8,6 +8,7 @@ from scriptix_operator.core.status.texts.registry import (
     EXAMPLE_TIME,
     NOTHING,
     shown,
+    timestamp,
 )
 
 __all__ = [
@@ -48,7 +49,7 @@ def start_rate_limited(until: datetime) -> str:
     """The API refused a start with 429."""
     return (
         "The API refused the start because of its rate limit; the operator retries the start at "
-        f"{until:%H:%MZ}."
+        f"{timestamp(until)}."
     )
 
 
@@ -125,9 +126,12 @@ def no_run_yet() -> str:
     return "the API reports no new run so far"
 
 
-def status_undecided() -> str:
+def status_undecided(training_status: int) -> str:
     """The observation in outcome_unknown: the polls decide nothing."""
-    return "the model status is inconclusive"
+    return (
+        f"the API reports training_status {training_status}, which does not show whether the run "
+        "began"
+    )
 
 
 @shown(
@@ -157,5 +161,5 @@ def start_had_no_effect(attempt: int, reply: str, not_before: datetime | None = 
         if reply
         else "The start had no effect"
     )
-    when = "" if not_before is None else f" at {not_before:%Y-%m-%d %H:%MZ}"
+    when = "" if not_before is None else f" at {timestamp(not_before)}"
     return f"{cause}; the operator retries the start{when} (attempt {attempt})."

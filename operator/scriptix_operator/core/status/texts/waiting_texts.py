@@ -8,6 +8,7 @@ from scriptix_operator.core.status.texts.registry import (
     EXAMPLE_TIME,
     NOTHING,
     shown,
+    timestamp,
 )
 
 __all__ = [
@@ -210,7 +211,7 @@ def undocumented_status(training_status: int | None, awaited: str = "") -> str:
 )
 def start_quota_used_up(position: int, of: int, at: datetime | None) -> str:
     """The start quota of the API key is used up."""
-    expected = "" if at is None else f", expected {at:%Y-%m-%d %H:%MZ}"
+    expected = "" if at is None else f", expected {timestamp(at)}"
     return (
         f"The run waits for the start quota of the API key: {position} of {of} in the "
         f"queue{expected}."

@@ -563,7 +563,7 @@ def test_a_rerun_is_tried_once_at_a_model_that_is_done(state: int) -> None:
 def test_rate_limited_start_waits_for_retry_after(given: float | None, wait: float) -> None:
     life = Life().intends().is_refused(FailureKind.RATE_LIMITED, retry_after=given)
     assert life.action == RequeueAfter(wait)
-    assert f"{at(seconds=wait):%H:%M}Z" in (life.status.message or "")
+    assert f"{at(seconds=wait):%Y-%m-%d %H:%M}Z" in (life.status.message or "")
 
 
 @pytest.mark.parametrize(

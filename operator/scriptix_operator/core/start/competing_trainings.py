@@ -63,9 +63,9 @@ def shown_name(other: TrainingKey, training: Training) -> str | None:
     return other.name if other.namespace == training.key.namespace else None
 
 
-def unreadable_in_use(holder: TrainingKey, training: Training) -> str:
+def unreadable_in_use(competitor: TrainingKey, training: Training) -> str:
     """Say why `training` waits for a resource with the model that cannot be read."""
-    return waiting_texts.unreadable_resource_may_train(shown_name(holder, training))
+    return waiting_texts.unreadable_resource_may_train(shown_name(competitor, training))
 
 
 def model_in_use(training: Training, others: Iterable[Training], model: RemoteModel) -> str | None:
@@ -83,15 +83,15 @@ def model_in_use(training: Training, others: Iterable[Training], model: RemoteMo
         One sentence; None where nothing stands in the way.
     """
     # A resource that is being deleted starts nothing, and the model's status shows its run.
-    contenders = (training, *(other for other in others if not other.is_being_deleted))
-    for other in sorted(contenders[1:], key=_age):
+    candidates = (training, *(other for other in others if not other.is_being_deleted))
+    for other in sorted(candidates[1:], key=_age):
         name = shown_name(other.key, training)
         if is_followed(other.status):
             return waiting_texts.training_by_other(name)
         if _takes_over(training, model) and _is_run_of(other, model):
             return waiting_texts.model_trained_elsewhere(name)
         older = _age(other) < _age(training)
-        if older and _wants_to_start(other) and not _waits_for_data(other, contenders, model):
+        if older and _wants_to_start(other) and not _waits_for_data(other, candidates, model):
             return waiting_texts.older_resource_first(name)
     return None
 
@@ -148,8 +148,8 @@ def _wants_to_start(other: Training) -> bool:
     return was_polled and may_start and not is_finished(status)
 
 
-def _waits_for_data(other: Training, contenders: Iterable[Training], model: RemoteModel) -> bool:
+def _waits_for_data(other: Training, candidates: Iterable[Training], model: RemoteModel) -> bool:
     """Whether `other` has to wait for new data, because the run belongs to another resource."""
     return _takes_over(other, model) and any(
-        _is_run_of(contender, model) for contender in contenders if contender.uid != other.uid
+        _is_run_of(candidate, model) for candidate in candidates if candidate.uid != other.uid
     )

@@ -23,7 +23,7 @@ from scriptix_operator.core.reconcile.vocabulary import (
     StartQueued,
 )
 from scriptix_operator.core.requests.requests import next_run
-from scriptix_operator.core.start.contention import was_started_by
+from scriptix_operator.core.start.competing_trainings import was_started_by
 from scriptix_operator.core.start.staleness import is_stale
 from scriptix_operator.core.status.conditions import ConditionReason
 from scriptix_operator.core.status.failure_catalog import Cause
@@ -52,7 +52,7 @@ def consider(ctx: ReconcileContext, seen: ModelPolled, in_use: str | None) -> De
     Args:
         ctx: The resource.
         seen: The poll.
-        in_use: Why another resource comes first, as contention.model_in_use.
+        in_use: Why another resource comes first, as competing_trainings.model_in_use.
     """
     if ctx.training.unreadable:
         return start_nothing(ctx)

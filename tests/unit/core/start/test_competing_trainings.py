@@ -1,4 +1,4 @@
-"""core/start/contention.py: one model, several resources (docs/start-protocol.md, step 7)."""
+"""core/start/competing_trainings.py: several resources with one model (docs/start-protocol.md)."""
 
 from datetime import datetime
 from typing import Any
@@ -9,7 +9,7 @@ from scriptix_operator.api.base import replace
 from scriptix_operator.api.reasons import FailureReason
 from scriptix_operator.api.status import Baseline, HistoryEntry, Intent, TrainingStatus
 from scriptix_operator.core.model.training import Training, TrainingKey
-from scriptix_operator.core.start.contention import model_in_use
+from scriptix_operator.core.start.competing_trainings import model_in_use
 from scriptix_operator.core.status.failures import failure
 from tests.unit.core.builders import EIGHT, a_model, a_run, a_status, a_training, at, followed
 
@@ -149,7 +149,7 @@ def test_resource_waiting_for_data_does_not_block_a_rerun() -> None:
     [(older(), READY), (older(followed()), READY), (older(ENDED), a_model(4, started_at=EIGHT))],
     ids=["wants to start", "is training", "has trained"],
 )
-def test_a_holder_is_named_only_within_the_namespace(other: Training, model: Any) -> None:  # noqa: ANN401 - pytest's parameters are untyped
+def test_competitor_is_named_only_within_the_namespace(other: Training, model: Any) -> None:  # noqa: ANN401 - pytest's parameters are untyped
     foreign = replace(other, key=TrainingKey("team-b", "secret-project"))
     assert "older" in (model_in_use(mine(), [other], model) or "")
     events = model_in_use(mine(), [foreign], model) or ""
