@@ -10,8 +10,8 @@ from unittest.mock import patch
 
 from scriptix_operator.core import decide
 from scriptix_operator.core.requests import requests
-from scriptix_operator.core.start import admission as start
 from scriptix_operator.core.start import resolution as resolve
+from scriptix_operator.core.start import start_decision as start
 from tests.model.promises import (
     Promise,
     a_token_is_used_once,
