@@ -25,14 +25,14 @@ SENTENCE = re.compile(r"[.;:](?: |$)")
 DESCRIPTIONS = ("event_catalog", "reference_page", "waiting")
 """Modules of core/status with tables of reasons, which decide on none."""
 PARTS = {
+    "effect_resource_followed",
+    "effect_resource_skipped",
     "facts_as_of",
-    "failed",
+    "failure_with_solution",
     "last_known_facts",
     "ledger_gap",
     "no_run_yet",
     "resources_left_alone",
-    "run_followed_only",
-    "skipped",
     "status_undecided",
     "used_values_set",
 }
