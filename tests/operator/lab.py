@@ -122,15 +122,30 @@ class Lab:
 
     async def train(self, name: str, model_id: int, **spec: object) -> Manifest:
         """Create a resource that is polled each second."""
+        reply = await self._create(name, model_id, spec)
+        assert reply.is_success, reply.text
+        return _manifest(reply)
+
+    async def train_younger(self, name: str, than: str, model_id: int, **spec: object) -> Manifest:
+        """Create a resource in a later second than another one: then their age is not equal."""
+        created = (await self.get(than))["metadata"]["creationTimestamp"]
+        async with asyncio.timeout(TIMEOUT):
+            while True:
+                tried = _manifest(await self._create(name, model_id, spec, dryRun="All"))
+                if tried["metadata"]["creationTimestamp"] > created:
+                    return await self.train(name, model_id, **spec)
+                await asyncio.sleep(0.05)
+
+    async def _create(
+        self, name: str, model_id: int, spec: Mapping[str, object], **parameters: str
+    ) -> httpx.Response:
         body = {
             "apiVersion": API_VERSION,
             "kind": KIND,
             "metadata": {"name": name},
             "spec": {"modelId": model_id, "pollIntervalSeconds": 1, **spec},
         }
-        reply = await self._client.post(self._path(), json=body)
-        assert reply.is_success, reply.text
-        return _manifest(reply)
+        return await self._client.post(self._path(), params=parameters, json=body)
 
     async def edit(self, name: str, **spec: object) -> Manifest:
         """Change fields of spec."""

@@ -256,7 +256,7 @@ async def test_competing_trainings_run_one_after_the_other(lab: Lab) -> None:
     lab.model(123)
     await lab.secret()
     await lab.train("older", 123)
-    await lab.train("younger", 123)
+    await lab.train_younger("younger", "older", 123)
     await lab.operator()
     waiting = await lab.until_reason("younger", "ModelInUse")
     assert "older" in waiting["status"]["message"]

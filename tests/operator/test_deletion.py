@@ -75,7 +75,7 @@ async def test_a_resource_being_deleted_starts_nothing(lab: Lab) -> None:
     await lab.operator()
     await held(lab, "leaving", 801)
     await lab.until_reason("leaving", "WaitingForModel")
-    await lab.train("living", 801)
+    await lab.train_younger("living", "leaving", 801)
     await lab.until_reason("living", "ModelInUse")
     await lab.delete("leaving")
     left = await lab.until_reason("leaving", "BeingDeleted")
