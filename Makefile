@@ -16,9 +16,9 @@ version := -c 'import sys; print(sys.version_info[:2])'
 OTHER_PYTHON := $(if $(PYTHON),$(shell \
 	[ "$$($(PYTHON) $(version) 2>&1)" = "$$(.venv/bin/python $(version) 2>&1)" ] || echo FORCE))
 
-# Most tests of a running operator wait, so there are more processes than cores; each has its own
-# control plane, about 0.5 GB. A run of selected tests has one process, unless PROCESSES is set.
-PROCESSES ?= $(if $(ARGS),0,$(shell both=$$((2 * $$(nproc))); echo $$((both < 8 ? both : 8))))
+# Most tests of a running operator wait, so there are three processes for each core. Each has its own
+# control plane, 0.6 GB in all. A run of selected tests has one process, unless PROCESSES is set.
+PROCESSES ?= $(if $(ARGS),0,$(shell wanted=$$((3 * $$(nproc))); echo $$((wanted < 8 ? wanted : 8))))
 
 COMPILE = .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command "make requirements" \
