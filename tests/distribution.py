@@ -5,7 +5,8 @@ others compute. So each process gets some of both at any time, and those that ta
 A file stays in one process, because of its fixtures.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import accumulate
 
 import pytest
 from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped] # it has no hints
@@ -22,6 +23,9 @@ LAB_SECONDS, OTHER_SECONDS = 5.0, 0.05
 """Usual durations of tests with and without a lab."""
 
 
+Group = list[pytest.Item]
+
+
 class ByGroup(LoadScopeScheduling):  # type: ignore[misc] # the same
     """Keeps a group in one process, and the order of the groups."""
 
@@ -35,13 +39,19 @@ class ByGroup(LoadScopeScheduling):  # type: ignore[misc] # the same
 
 def distributed(items: Iterable[pytest.Item]) -> list[pytest.Item]:
     """Return the items by groups, in the order in which processes take them."""
-    groups: dict[str, list[pytest.Item]] = {}
+    groups: dict[str, Group] = {}
     for item in items:
         groups.setdefault(_group(item.nodeid), []).append(item)
-    longest_first = sorted(groups.values(), key=_seconds, reverse=True)
-    waiting = [group for group in longest_first if any(map(_waits, group))]
-    others = [group for group in longest_first if not any(map(_waits, group))]
-    places = [*_places(waiting), *_places(others)]
+    long: list[Group] = []
+    waiting: list[Group] = []
+    others: list[Group] = []
+    for group in sorted(groups.values(), key=_seconds, reverse=True):
+        if any(map(_longer, group)):
+            long.append(group)
+        else:
+            (waiting if any(map(_waits, group)) else others).append(group)
+    # Those that take minutes do not all run at once, and none begins near the end.
+    places = [*_places(long, until=0.5), *_places(waiting), *_places(others)]
     return [item for _, group in sorted(places, key=lambda place: place[0]) for item in group]
 
 
@@ -52,9 +62,11 @@ def _group(nodeid: str) -> str:
     return nodeid.partition("::")[0]
 
 
-def _places(groups: Sequence[list[pytest.Item]]) -> list[tuple[float, list[pytest.Item]]]:
-    """Spread the groups evenly over the run, from 0 to 1."""
-    return [(number / len(groups), group) for number, group in enumerate(groups)]
+def _places(groups: Sequence[Group], until: float = 1.0) -> Iterator[tuple[float, Group]]:
+    """Spread the groups over the run by what they take, from 0 to `until`; 1 is the end."""
+    begins = list(accumulate(map(_seconds, groups), initial=0.0))
+    for begin, group in zip(begins, groups, strict=False):
+        yield until * begin / begins[-1], group
 
 
 def _seconds(group: Iterable[pytest.Item]) -> float:
@@ -62,10 +74,15 @@ def _seconds(group: Iterable[pytest.Item]) -> float:
 
 
 def _expected_seconds(item: pytest.Item) -> float:
-    longer = item.get_closest_marker("timeout")
-    if longer is not None:
-        return float(longer.args[0]) / 10
+    if longer := _longer(item):
+        return longer / 10
     return LAB_SECONDS if _waits(item) else OTHER_SECONDS
+
+
+def _longer(item: pytest.Item) -> float:
+    """The time-out in seconds that a test has if it takes longer than usual, otherwise 0."""
+    mark = item.get_closest_marker("timeout")
+    return 0.0 if mark is None else float(mark.args[0])
 
 
 def _waits(item: pytest.Item) -> bool:
