@@ -4,6 +4,7 @@ from collections.abc import Hashable
 from datetime import datetime, timedelta
 from typing import Generic, NamedTuple, TypeVar
 
+from scriptix_operator.api.base import replace
 from scriptix_operator.api.reasons import Phase
 from scriptix_operator.api.status import TrainingStatus
 from scriptix_operator.core.ledger.ledger import InFlightStart, LatestRun, Ledger
@@ -121,5 +122,7 @@ def plain(status: TrainingStatus) -> TrainingStatus:
         "pending_request": None,
         "repeated_request": None,
         "conditions": (),
+        # Time passes in the search without a clock: each delay is over.
+        "run": status.run and replace(status.run, next_attempt_at=None),
     }
     return status.model_copy(update=update)

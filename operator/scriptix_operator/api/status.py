@@ -228,8 +228,8 @@ class Run(ApiModel):
     """The model when the API refused its start (409); no further start before the model changes."""
     intent: Intent | None = None
     """The start in progress."""
-    not_before: Time | None = None
-    """No further attempt before this time, because earlier attempts had no effect."""
+    next_attempt_at: Time | None = None
+    """When the next attempt may be made at the earliest, because earlier ones had no effect."""
     queued_at: Time | None = None
     """Since when the run could start; the age of a rerun in the queue."""
     retries: int = 0

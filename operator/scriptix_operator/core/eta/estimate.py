@@ -72,7 +72,7 @@ def estimate(running: Running, past: Sequence[PastRun]) -> Estimate | None:
     likely = median(predicted)
     late = predicted[math.ceil(LATE * len(predicted)) - 1]
     if min(len(past), len(predicted)) < FEW:
-        late = max(late, likely + SPREAD * (likely - running.seconds))
+        late = min(max(late, likely + SPREAD * (likely - running.seconds)), LONGEST)
     if running.now >= likely:
         overdue = running.now - likely
         likely = running.now + max(OVERDUE * overdue, LEAST_LEFT)

@@ -398,9 +398,9 @@ def _next_attempt(ctx: ReconcileContext) -> Decision:
         text = start_texts.start_had_no_effect(attempt, said)
         return ctx.with_run(attempt=attempt).requeue(0.0, ConditionReason(Reason.STARTING, text))
     # A fact in status: neither a restart nor an edit shortens the delay.
-    not_before = ctx.now.replace(microsecond=0) + timedelta(seconds=REPEAT_DELAY)
-    text = start_texts.start_had_no_effect(attempt, said, not_before)
-    return ctx.with_run(attempt=attempt, not_before=not_before).requeue(
+    next_attempt_at = ctx.now.replace(microsecond=0) + timedelta(seconds=REPEAT_DELAY)
+    text = start_texts.start_had_no_effect(attempt, said, next_attempt_at)
+    return ctx.with_run(attempt=attempt, next_attempt_at=next_attempt_at).requeue(
         REPEAT_DELAY, ConditionReason(Reason.START_OUTCOME_UNKNOWN, text)
     )
 

@@ -103,11 +103,11 @@ def start_nothing(ctx: ReconcileContext) -> Decision:
 
 def _acquire_start(ctx: ReconcileContext, seen: ModelPolled) -> Decision:
     """Ask for a start, unless it is delayed, or the API has just refused one for this key."""
-    not_before = None if ctx.status.run is None else ctx.run.not_before
-    if not_before is not None and ctx.now < not_before:
-        text = start_texts.start_had_no_effect(ctx.run.attempt, "", not_before)
+    next_attempt_at = None if ctx.status.run is None else ctx.run.next_attempt_at
+    if next_attempt_at is not None and ctx.now < next_attempt_at:
+        text = start_texts.start_had_no_effect(ctx.run.attempt, "", next_attempt_at)
         return ctx.with_facts(queue=None, failure=None).requeue(
-            (not_before - ctx.now).total_seconds(),
+            (next_attempt_at - ctx.now).total_seconds(),
             ConditionReason(Reason.START_OUTCOME_UNKNOWN, text),
         )
     cooldown = ctx.state.start.cooldown
@@ -209,7 +209,7 @@ def begin(ctx: ReconcileContext, granted: StartGranted) -> Decision:
         key_fingerprint=granted.key.fingerprint,
         claimed_at=at,
         queued_at=run.queued_at or at,
-        not_before=None,
+        next_attempt_at=None,
         baseline=baseline,
         intent=intent,
     )

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from scriptix_operator.api.reasons import Stage
@@ -237,6 +237,7 @@ def test_eta_is_never_past_and_p90_never_before_p50(
 
 
 @given(st.integers(0, 100), st.floats(0, 1e12), TIMELINES, PAST)
+@example(11, 23895.0, (1,), [])
 def test_eta_is_a_date_for_any_progress(
     progress: int, seconds: float, timeline: tuple[int, ...], past: list[PastRun]
 ) -> None:

@@ -434,7 +434,7 @@ NOT_IN_HISTORY = {
     "baseline",
     "claimed_at",
     "intent",
-    "not_before",
+    "next_attempt_at",
     "pending_end",
     "queued_at",
     "refused",

@@ -398,12 +398,12 @@ def test_each_attempt_from_the_fourth_on_waits_an_hour() -> None:
     assert life.run.attempt == 5
     life.waits(600).restarts().edit(priority=1)
     assert life.polls(READY).action == RequeueAfter(3000)
-    when = f"{life.run.not_before:%Y-%m-%d %H:%MZ}"
+    when = f"{life.run.next_attempt_at:%Y-%m-%d %H:%MZ}"
     assert life.status.message == (
         f"The start had no effect; the operator retries the start at {when} (attempt 5)."
     )
     life.waits(3000).intends(READY)
-    assert life.run.not_before is None
+    assert life.run.next_attempt_at is None
 
 
 def test_each_start_with_unknown_outcome_is_reported() -> None:

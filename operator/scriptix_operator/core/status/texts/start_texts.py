@@ -154,12 +154,12 @@ def outcome_unknown(reply: str, observation: str) -> str:
     example={"attempt": 2, "reply": "HTTP 502: Bad Gateway"},
     action=NOTHING,
 )
-def start_had_no_effect(attempt: int, reply: str, not_before: datetime | None = None) -> str:
+def start_had_no_effect(attempt: int, reply: str, next_attempt_at: datetime | None = None) -> str:
     """Polls show that the start has not happened; StartOutcomeUnknown from attempt 4 on."""
     cause = (
         f"The API answered the start with an error ({reply}), and the start had no effect"
         if reply
         else "The start had no effect"
     )
-    when = "" if not_before is None else f" at {timestamp(not_before)}"
+    when = "" if next_attempt_at is None else f" at {timestamp(next_attempt_at)}"
     return f"{cause}; the operator retries the start{when} (attempt {attempt})."
