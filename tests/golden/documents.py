@@ -74,7 +74,7 @@ def read_story(text: str) -> dict[str, Any]:
 def write_story(story: dict[str, Any]) -> str:
     """The text of a story, with a blank line before each part."""
     text = yaml.dump(
-        {**story, "story": _Folded(story["story"])},
+        {**story, "story": _Folded(story["story"].rstrip() + "\n")},
         Dumper=_Dumper,
         sort_keys=False,
         allow_unicode=True,

@@ -12,7 +12,14 @@ from typing import Any
 
 from scriptix_operator.api.reasons import LogState, Ownership, Phase, Reason
 from scriptix_operator.api.spec import TrainingSpec
-from scriptix_operator.api.status import LogStatus, Metrics, Queue, Run, TrainingStatus
+from scriptix_operator.api.status import (
+    HistoryEntry,
+    LogStatus,
+    Metrics,
+    Queue,
+    Run,
+    TrainingStatus,
+)
 from scriptix_operator.core.decide import decide
 from scriptix_operator.core.ledger.ledger import (
     InFlightStart,
@@ -192,8 +199,12 @@ def whole_status() -> TrainingStatus:
     )
     unset = {n for n, f in TrainingStatus.model_fields.items() if getattr(status, n) == f.default}
     assert not unset, (
-        "set a new field here, and name its fate in test_requests and test_cancellation"
+        f"set {unset} here, and name its fate in test_status_fields and test_cancellation "
+        "(docs/dev/add-a-status-field.md, step 4)"
     )
+    kept = Run.model_fields.keys() & HistoryEntry.model_fields.keys()
+    lost = {name for name in kept if getattr(run, name) == Run.model_fields[name].default}
+    assert not lost, f"set {lost} of run here: the test of a cancelled request compares them"
     return status
 
 
