@@ -15,6 +15,7 @@ from scriptix_operator.api.status import LogStatus, Queue
 from scriptix_operator.api.times import parse_time
 from scriptix_operator.core.model.remote import CallFailure, FailureKind, RemoteModel
 from scriptix_operator.core.model.training import Training
+from scriptix_operator.core.model.wording import duration
 from scriptix_operator.core.reconcile.call_results import LogStored, Posted, PostFailed
 from scriptix_operator.core.reconcile.context import Durations
 from scriptix_operator.core.reconcile.vocabulary import (
@@ -37,7 +38,6 @@ from scriptix_operator.core.reconcile.vocabulary import (
 from scriptix_operator.core.status.failures import failure
 from scriptix_operator.core.status.result import result_data
 from scriptix_operator.core.status.texts import secret_texts
-from scriptix_operator.core.status.texts.registry import duration
 from scriptix_operator.kube.merge_patch import merge_patch
 from scriptix_operator.kube.trainings import dump_status, parse_training
 from scriptix_operator.scriptix.jsontext import read_object

@@ -80,11 +80,12 @@ class MeteredCalls:
     async def _complete(self, key: ApiKey, permit: CallPermit, answer: Answer) -> None:
         """Count a call, and keep the limits that were observed in its reply."""
         call, scheduler = permit.call, self.schedulers.of(key.fingerprint)
-        self._warn_of(answer.rate_info, call, key)
+        self._warn_of(answer.rate_info, call, key, scheduler.invalid_rate_info)
         limiter = scheduler.limiters[call]
         circuit, known = scheduler.breaker.open_circuit, limiter.kept_limits
         has_observed_limit = self.schedulers.complete(key.fingerprint, permit, answer)
-        self._report_circuit(key, circuit, scheduler.breaker.open_circuit)
+        if scheduler.breaker.open_circuit is not circuit:
+            self._report_circuit(key, circuit, scheduler.breaker.open_circuit)
         if not has_observed_limit:
             return
         self.metrics.limit_observed(call)
@@ -110,9 +111,11 @@ class MeteredCalls:
         ago = timedelta(seconds=self.clock.monotonic() - at)
         return format_time(self.clock.now() - ago)
 
-    def _warn_of(self, rate_info: RateLimitInfo | None, call: Call, key: ApiKey) -> None:
+    @staticmethod
+    def _warn_of(
+        rate_info: RateLimitInfo | None, call: Call, key: ApiKey, known: set[Call]
+    ) -> None:
         """Log once that rate-limit info is invalid: each reply repeats it."""
-        known = self.schedulers.of(key.fingerprint).invalid_rate_info
         if rate_info is None or rate_info.flaw is None or call in known:
             return
         known.add(call)

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 
 from scriptix_operator.core.model.text import one_line
-from scriptix_operator.core.status.texts.registry import duration
+from scriptix_operator.core.model.wording import duration
 
 __all__ = ["Reachability"]
 

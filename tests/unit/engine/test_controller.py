@@ -331,15 +331,20 @@ async def test_resource_edited_during_its_reconcile_is_requeued() -> None:
         assert bench.steps == ["a", "a"]
 
 
+def _fail_in_the_start_queue(bench: "Bench") -> None:
+    """Have each reconcile join the start queue, whose only start is taken, and then fail."""
+
+    async def queue_up(key: TrainingKey) -> float | None:
+        bench.queue_up(key.name)
+        raise UnavailableError("the API server is away")
+
+    bench.queue_up("the-only-start")
+    bench.on_step = queue_up
+
+
 async def test_resource_deleted_during_its_reconcile_leaves_the_queue() -> None:
     async with _bench() as bench, _running(bench):
-
-        async def queue_up(key: TrainingKey) -> float | None:
-            bench.queue_up(key.name)
-            raise UnavailableError("the API server is away")
-
-        bench.queue_up("the-only-start")
-        bench.on_step = queue_up
+        _fail_in_the_start_queue(bench)
         bench.may_step.clear()
         bench.seen("a")
         await bench.until(lambda: bench.steps == ["a"])
@@ -352,13 +357,7 @@ async def test_resource_deleted_during_its_reconcile_leaves_the_queue() -> None:
 
 async def test_failed_reconcile_keeps_its_start_queue_position() -> None:
     async with _bench() as bench, _running(bench):
-
-        async def queue_up(key: TrainingKey) -> float | None:
-            bench.queue_up(key.name)
-            raise UnavailableError("the API server is away")
-
-        bench.queue_up("the-only-start")
-        bench.on_step = queue_up
+        _fail_in_the_start_queue(bench)
         bench.seen("a")
         await bench.until(lambda: bench.steps == ["a"])
         await bench.derive_status()

@@ -14,10 +14,10 @@ from scriptix_operator.api.base import replace
 from scriptix_operator.api.reasons import EventReason
 from scriptix_operator.api.status import ServedBy, TrainingStatus
 from scriptix_operator.core.model.training import Training
+from scriptix_operator.core.model.wording import duration
 from scriptix_operator.core.status.conditions import is_finished
 from scriptix_operator.core.status.events import EventRecord
 from scriptix_operator.core.status.texts import event_texts, resource_texts
-from scriptix_operator.core.status.texts.registry import duration
 
 __all__ = [
     "last_seen_at",

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from scriptix_operator.core.status.texts.registry import duration, sentence, timestamp
+from scriptix_operator.core.model.wording import duration, sentence, timestamp
 
 
 @pytest.mark.parametrize(

@@ -3,15 +3,8 @@
 from datetime import datetime
 
 from scriptix_operator.api.reasons import FailureReason, Reason
-from scriptix_operator.core.status.texts.registry import (
-    EXAMPLE_TIME,
-    NO_ACTION,
-    NOTHING,
-    duration,
-    sentence,
-    shown,
-    timestamp,
-)
+from scriptix_operator.core.model.wording import duration, sentence, timestamp
+from scriptix_operator.core.status.texts.registry import EXAMPLE_TIME, NO_ACTION, NOTHING, shown
 
 __all__ = [
     "gate_changed",

@@ -1,13 +1,8 @@
 """Texts of status.log.message: why the log of a run is not fetched, not stored or not complete."""
 
 from scriptix_operator.api.reasons import FailureReason, LogState
-from scriptix_operator.core.status.texts.registry import (
-    EDIT_SPEC,
-    NO_ACTION,
-    NOTHING,
-    sentence,
-    shown,
-)
+from scriptix_operator.core.model.wording import sentence
+from scriptix_operator.core.status.texts.registry import EDIT_SPEC, NO_ACTION, NOTHING, shown
 
 __all__ = [
     "entries_missing",

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from scriptix_operator.api.reasons import FailureReason, Reason
-from scriptix_operator.core.status.texts.registry import EXAMPLE_TIME, NOTHING, shown, timestamp
+from scriptix_operator.core.model.wording import timestamp
+from scriptix_operator.core.status.texts.registry import EXAMPLE_TIME, NOTHING, shown
 
 __all__ = [
     "facts_as_of",

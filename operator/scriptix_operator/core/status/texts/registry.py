@@ -18,10 +18,7 @@ __all__ = [
     "TEXTS",
     "Shown",
     "Text",
-    "duration",
-    "sentence",
     "shown",
-    "timestamp",
 ]
 
 Shown = Reason | EventReason | FailureReason | LogState
@@ -35,8 +32,6 @@ EDIT_SPEC = "To try again, edit spec."
 ASK_ADMINISTRATOR = "Ask the administrator of the operator for the cause in the operator's log."
 EXAMPLE_TIME = datetime(2026, 11, 30, 10, 40, tzinfo=UTC)
 NO_VALUES: Mapping[str, object] = MappingProxyType({})
-
-MINUTE, HOUR = 60, 3600
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,19 +82,3 @@ def shown(
         return function
 
     return register
-
-
-def duration(seconds: int) -> str:
-    """A duration as Kubernetes prints it, such as `1h30m`."""
-    parts = (seconds // HOUR, "h"), (seconds % HOUR // MINUTE, "m"), (seconds % MINUTE, "s")
-    return "".join(f"{number}{unit}" for number, unit in parts if number) or "0s"
-
-
-def timestamp(at: datetime | None) -> str:
-    """A time as messages show it, in UTC and to the minute; None: the time is not recorded."""
-    return "an unknown time" if at is None else f"{at:%Y-%m-%d %H:%MZ}"
-
-
-def sentence(text: str) -> str:
-    """The text with a full stop, unless it ends a sentence already."""
-    return text if text.endswith((".", "!", "?", "…")) else f"{text}."

@@ -1,7 +1,8 @@
 """Texts of a resource as a whole: suspended, deleted, unreadable, or served elsewhere."""
 
 from scriptix_operator.api.reasons import EventReason, FailureReason, Reason
-from scriptix_operator.core.status.texts.registry import NO_ACTION, NOTHING, sentence, shown
+from scriptix_operator.core.model.wording import sentence
+from scriptix_operator.core.status.texts.registry import NO_ACTION, NOTHING, shown
 
 __all__ = [
     "being_deleted",

@@ -3,13 +3,8 @@
 from datetime import datetime
 
 from scriptix_operator.api.reasons import Reason
-from scriptix_operator.core.status.texts.registry import (
-    EXAMPLE_TIME,
-    NOTHING,
-    duration,
-    shown,
-    timestamp,
-)
+from scriptix_operator.core.model.wording import duration, timestamp
+from scriptix_operator.core.status.texts.registry import EXAMPLE_TIME, NOTHING, shown
 
 __all__ = [
     "epoch_logged",

@@ -3,12 +3,12 @@
 from datetime import datetime
 
 from scriptix_operator.api.reasons import FailureReason, Reason
+from scriptix_operator.core.model.wording import timestamp
 from scriptix_operator.core.status.texts.registry import (
     ASK_ADMINISTRATOR,
     EXAMPLE_TIME,
     NOTHING,
     shown,
-    timestamp,
 )
 
 __all__ = [
