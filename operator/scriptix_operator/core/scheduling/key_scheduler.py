@@ -105,7 +105,7 @@ class KeyScheduler:
         self._wake_ups += self._polls.join(key, request, now)
         wait = self._polls.wait(key, now)
         if wait > 0:
-            return wait
+            return self._wait_in_queues(key, wait, now)
         self._polls.leave(key)
         permit = self._acquire(Call.STATUS, key, now)
         self._trials.acquire(permit, now)
@@ -271,6 +271,11 @@ class KeyScheduler:
             self._pace(now)
             self._starts.expect_again()
             self._wake_ups += self._starts.advance(now)
+
+    def _wait_in_queues(self, key: TrainingKey, wait: float, now: float) -> float:
+        """The wait for a poll, or until a queued resource may start, whichever is shorter."""
+        position = self._starts.wait(key, now) if key in self._starts else None
+        return wait if position is None else min(wait, position.ask_in)
 
     def _drop_wake_ups(self, key: TrainingKey) -> None:
         """The resource calls now: another wake-up would make it ask again."""

@@ -97,6 +97,22 @@ def test_asking_for_the_position_uses_no_start(scheduler: KeyScheduler) -> None:
     assert not scheduler.is_queued(KEY)
 
 
+def test_queued_resource_that_waits_for_a_poll_asks_again_for_its_start(
+    scheduler: KeyScheduler,
+) -> None:
+    # Both starts are used; the older one leaves the window at 3,700.
+    for _ in range(2):
+        permit = _acquire(scheduler, Call.START, 100.0)
+        scheduler.complete(permit, Answer(7), 100.0, 1.0)
+    waiting = PollRequest(PollPriority.WAITING, None)
+    for name in ("a", "b", "c"):
+        scheduler.acquire_poll(_key(name), waiting, 3690.0)
+    position = scheduler.queue_position(QUEUE_ENTRY, 3695.0)
+    assert position is not None
+    assert position.ask_in == 5.0
+    assert scheduler.acquire_poll(KEY, waiting, 3695.0) == 5.0
+
+
 def test_reconcile_without_a_queue_entry_leaves_the_queue(scheduler: KeyScheduler) -> None:
     scheduler.queue_position(QUEUE_ENTRY, 100.0)
     for is_queued in (True, False):
