@@ -24,6 +24,7 @@ __all__ = ["Idle", "Judge"]
 
 OVERDUE = 1.1
 """Factor of the requested poll interval after which a poll is overdue; jitter is a tenth."""
+OK = 200
 LATENCY = 5.0
 """Seconds that a call may take, including one whose reply is lost."""
 
@@ -153,12 +154,14 @@ class Judge:
     def idle_starts(self, key: str) -> Iterator[Idle]:
         """Times in which a resource waited and the known limits allowed a start, but none was made.
 
-        Excluded are the poll of the next resource before its start, the patience for queue entries
+        Excluded are the polls of the next resource before its start, the patience for queue entries
         that do not start, and retry times of the API, which also counts starts with lost replies.
+        A poll that fails starts nothing, so the resource behind needs another one.
         """
         server, posts = self._day.servers[key], self._sent[key, Call.START]
         polls = min(limit.count / limit.seconds for limit in server.polls)
-        least = EXPECTED * PATIENCE + 2 / (polls * SHARES[PollPriority.BASELINE])
+        poll_time = 1 / (polls * SHARES[PollPriority.BASELINE])
+        failed = [one for one in self._sent[key, Call.STATUS] if one.status != OK]
         # A refusal without a retry time counts as a call.
         counted = [one for one in posts if not (one.is_refused and server.is_hinted)]
         last = posts[-1].limits
@@ -170,7 +173,8 @@ class Judge:
                 end, limits = (span.end, last) if post is None else (post.at, post.limits)
                 free = _free_at(begin, [one.over_at for one in counted if one.at < end], limits)
                 free = max(free, *(one.back_at for one in posts if one.over_at <= begin), 0.0)
-                if end - free > least:
+                count = 2 + sum(free <= one.at < end for one in failed)
+                if end - free > EXPECTED * PATIENCE + count * poll_time:
                     yield Idle(key, free, end - free)
                 begin = end if post is None else max(begin, post.over_at)
 
