@@ -17,12 +17,11 @@ from typing import Any
 from weakref import WeakSet
 
 import aiohttp
-import kopf
-from kubernetes.aio.client import Configuration
-from kubernetes.aio.client.rest import RESTClientObject
 
 from scriptix_operator.api.names import GROUP, PLURAL, VERSION
 from scriptix_operator.core.model.text import one_line
+from scriptix_operator.kube.cluster_config import ClusterConfig
+from scriptix_operator.kube.kopf_import import kopf
 from scriptix_operator.kube.streams import Scope, Streams
 
 __all__ = ["EmbeddedKopf", "Sink"]
@@ -57,15 +56,15 @@ class EmbeddedKopf:
     """Feeds the watch events of some namespaces into a sink, on the caller's loop, once.
 
     Args:
-        configuration: The cluster; its files are read at `start`.
+        config: The cluster; its files are read at `start`.
         namespaces: What to watch; None: all.
         sink: Called on the caller's loop with each event, until `stop`.
     """
 
     def __init__(
-        self, configuration: Configuration, namespaces: frozenset[str] | None, sink: Sink
+        self, config: ClusterConfig, namespaces: frozenset[str] | None, sink: Sink
     ) -> None:
-        self._configuration = configuration
+        self._config = config
         self._namespaces = namespaces
         self._sink = sink
         self._caller = asyncio.get_running_loop()
@@ -175,7 +174,7 @@ class EmbeddedKopf:
 
     def _registry(self, session: aiohttp.ClientSession) -> kopf.OperatorRegistry:
         registry = kopf.OperatorRegistry()
-        server = self._configuration.host
+        server = self._config.server
 
         @kopf.on.login(registry=registry)
         async def login(**_: Any) -> kopf.AiohttpSession:  # noqa: ANN401 - kopf's kwargs
@@ -194,13 +193,11 @@ class EmbeddedKopf:
             self._sink(kind, raw)
 
     def _session(self) -> aiohttp.ClientSession:
-        configuration = self._configuration
-        # The client's own rules for TLS; the CA's file is read here, so a new one is used.
-        trusted = RESTClientObject(configuration).ssl_context
+        trusted = self._config.ssl_context()  # reads the CA's file, so a new one is used
         return aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, ssl=trusted, socket_factory=self._open_socket),
-            proxy=configuration.proxy,
-            trust_env=True,
+            proxy=self._config.proxy,
+            trust_env=False,  # as kube/api.py
             read_bufsize=2**21,
             middlewares=(self._authorize, self.streams.observe),
         )
@@ -219,11 +216,7 @@ class EmbeddedKopf:
         If the API server does not accept the token, this Kopf ends: Kopf's own reaction, another
         login, would be repeated without a pause.
         """
-        header = await self._configuration.get_api_key_with_prefix(
-            "BearerToken", alias="authorization"
-        )
-        if header is None and self._configuration.username:
-            header = self._configuration.get_basic_auth_token()
+        header = await self._config.authorization()
         if header is not None:
             request.headers["Authorization"] = header
         response = await handler(request)
