@@ -42,6 +42,9 @@ REQUEST_TIMEOUT = 15.0
 BACKOFFS = (1.0, 1.0, 2.0, 3.0)
 """Seconds between the attempts of one request, each below `IDLE_LIMIT`. After the last one Kopf
 ends, and is restarted."""
+IDLE_TIMEOUT = 0.1
+"""Seconds after which the task that handles the events of one resource ends. It keeps the resource
+that it handled last, so a list of thousands would be held in memory for the time."""
 TEXT_LIMIT = 512
 
 Sink = Callable[[str | None, dict[str, Any]], None]
@@ -272,6 +275,7 @@ def _settings() -> kopf.OperatorSettings:
     settings.networking.connect_timeout = REQUEST_TIMEOUT
     settings.networking.error_backoffs = BACKOFFS
     settings.queueing.exit_timeout = 1.0
+    settings.queueing.idle_timeout = IDLE_TIMEOUT
     settings.watching.chunk_size = PAGE
     settings.persistence.diffbase_storage = _NoDiff()
     return settings
