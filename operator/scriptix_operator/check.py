@@ -9,14 +9,13 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from kubernetes.aio.client import ApiClient
-
 from scriptix_operator.api.names import CRD_NAME, MANAGED_BY, MANAGED_BY_LABEL
 from scriptix_operator.core.cluster.installation import Installation, show_namespaces, show_overlap
 from scriptix_operator.core.cluster.permissions import EVERYTHING, Right, rights
 from scriptix_operator.engine.clock import Clock
 from scriptix_operator.kube.access_review import missing_verbs, whoami
 from scriptix_operator.kube.admission import is_confined
+from scriptix_operator.kube.api import KubeApi
 from scriptix_operator.kube.connection import ClusterUnreachableError, configure, connect
 from scriptix_operator.kube.errors import KubeError, RefusedError
 from scriptix_operator.kube.installations import installation_in, installations
@@ -80,7 +79,7 @@ async def _cluster(settings: Settings, environ: Mapping[str, str]) -> AsyncItera
         configuration = await configure(environ)
         async with connect(configuration) as api:
             me = await whoami(api)
-            yield Finding(Severity.OK, "cluster", f"{configuration.host}: authenticated as {me}")
+            yield Finding(Severity.OK, "cluster", f"{configuration.server}: authenticated as {me}")
             yield await _crd(api)
             async for finding in _rights(api, settings, me):
                 yield finding
@@ -94,7 +93,7 @@ async def _cluster(settings: Settings, environ: Mapping[str, str]) -> AsyncItera
         yield Finding(Severity.BAD, "cluster", str(error))
 
 
-async def _crd(api: ApiClient) -> Finding:
+async def _crd(api: KubeApi) -> Finding:
     try:
         await check_schema(api)
     except (SchemaError, RefusedError) as error:
@@ -102,7 +101,7 @@ async def _crd(api: ApiClient) -> Finding:
     return Finding(Severity.OK, "crd", f"{CRD_NAME} holds all that this version writes")
 
 
-async def _rights(api: ApiClient, settings: Settings, me: str) -> AsyncIterator[Finding]:
+async def _rights(api: KubeApi, settings: Settings, me: str) -> AsyncIterator[Finding]:
     needed = rights(
         own=settings.pod_namespace,
         watches=settings.watch_namespaces,
@@ -127,7 +126,7 @@ def _lack(missing: Right, me: str) -> str:
     )
 
 
-async def _policy(api: ApiClient, own: str, me: str) -> Finding:
+async def _policy(api: KubeApi, own: str, me: str) -> Finding:
     """Try a write that the admission policy must refuse an operator for all namespaces."""
     namespace = "default" if own != "default" else "kube-system"
     try:
@@ -159,7 +158,7 @@ async def _policy(api: ApiClient, own: str, me: str) -> Finding:
     )
 
 
-async def _namespaces(api: ApiClient, settings: Settings) -> list[Finding]:
+async def _namespaces(api: KubeApi, settings: Settings) -> list[Finding]:
     """List each watched namespace as the operator does: it serves none whose list fails."""
     trainings, scopes = Trainings(api), settings.watch_namespaces or (ALL,)
 
@@ -181,7 +180,7 @@ async def _namespaces(api: ApiClient, settings: Settings) -> list[Finding]:
     return findings
 
 
-async def _others(api: ApiClient, settings: Settings, me: str) -> AsyncIterator[Finding]:
+async def _others(api: KubeApi, settings: Settings, me: str) -> AsyncIterator[Finding]:
     """Find other operators that serve the same namespaces: they would not know of each other."""
     own, now = settings.pod_namespace, Clock().now()
     try:

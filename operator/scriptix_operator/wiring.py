@@ -10,8 +10,6 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
 
-from kubernetes.aio.client import ApiClient
-
 from scriptix_operator.api.names import LEASE, LEDGER, PROBLEMS_ANNOTATION
 from scriptix_operator.core.cluster.installation import watched_namespaces_annotation
 from scriptix_operator.core.ratelimit.named_limits import PLANS
@@ -35,8 +33,9 @@ from scriptix_operator.engine.start_sender import StartSender
 from scriptix_operator.engine.status_writer import StatusWriter
 from scriptix_operator.engine.store import TrainingStore
 from scriptix_operator.engine.work_queue import WorkQueue
+from scriptix_operator.kube.api import KubeApi
 from scriptix_operator.kube.configmaps import ConfigMaps
-from scriptix_operator.kube.connection import configure, connect, reachability_of, reconnect
+from scriptix_operator.kube.connection import configure, connect, reconnect
 from scriptix_operator.kube.errors import UnavailableError
 from scriptix_operator.kube.events import Events
 from scriptix_operator.kube.leadership import Leadership, new_identity
@@ -75,7 +74,7 @@ class ProcessDependencies:
     """Dependencies that exist whether this process leads or not."""
 
     settings: Settings
-    api: ApiClient
+    api: KubeApi
     watch: Watch
     metrics: Metrics
     heartbeat: Heartbeat
@@ -167,7 +166,7 @@ async def _operate(settings: Settings, shutdown: Shutdown) -> None:
             )
 
 
-async def _check_schema(api: ApiClient, readiness: Readiness) -> None:
+async def _check_schema(api: KubeApi, readiness: Readiness) -> None:
     """Wait for the API server, and for the CRD.
 
     A process that exits while the API server is unreachable, or while the CRD is being replaced, is
@@ -183,7 +182,7 @@ async def _check_schema(api: ApiClient, readiness: Readiness) -> None:
             text, reason = f"waiting for the CRD: {error}", f"{error}."
         readiness.unset(reason)
         # Without a reply, the client of the API server has logged that already.
-        is_repeat = text == logged or not reachability_of(api).is_reachable
+        is_repeat = text == logged or not api.reachability.is_reachable
         logger.log(logging.DEBUG if is_repeat else logging.WARNING, "%s", text)
         logged = logged if is_repeat else text
         failures += 1
@@ -271,7 +270,7 @@ def _build(
         jitter=random.random,
         fence=Fence(),
         leads_until=lambda: _leads_until(leadership),
-        is_reachable=lambda: reachability_of(api).is_reachable,
+        is_reachable=lambda: api.reachability.is_reachable,
         shutdown=process.shutdown,
     )
     if not settings.watch_namespaces:

@@ -21,11 +21,6 @@ T = TypeVar("T")
 FRAMES = ("cr_frame", "ag_frame", "gi_frame")
 AWAITED = ("cr_await", "ag_await", "gi_yieldfrom")
 
-PASSED_THROUGH = ("kube/connection.py",)
-"""Files whose frames do not count. A request to the API server passes through them until the head
-of its reply is there, and is outside them while the body is read, which suspends only sometimes:
-the request would be two awaits, and the subject of a kill might never reach the second one."""
-
 
 class Observer(Protocol):
     """Receives each suspension of a coroutine."""
@@ -94,14 +89,10 @@ def own_frames(awaited: object, root: Path) -> list[FrameType]:
     while here is not None and id(here) not in seen:
         seen.add(id(here))
         frame = _first(here, FRAMES)
-        if isinstance(frame, FrameType) and _counts(Path(frame.f_code.co_filename), root):
+        if isinstance(frame, FrameType) and Path(frame.f_code.co_filename).is_relative_to(root):
             found.append(frame)
         here = _first(here, AWAITED) if _is_walkable(here) else _wrapped(here)
     return found
-
-
-def _counts(file: Path, root: Path) -> bool:
-    return file.is_relative_to(root) and not file.as_posix().endswith(PASSED_THROUGH)
 
 
 def _is_walkable(thing: object) -> bool:

@@ -4,8 +4,8 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from kubernetes.aio.client import ApiClient
 
+from scriptix_operator.kube.api import KubeApi
 from scriptix_operator.kube.connection import configure, connect
 from tests.controlplane.cluster import ControlPlane
 from tests.operator.installation import install_crd
@@ -45,7 +45,7 @@ def space(cluster: ControlPlane, namespace: str) -> Namespace:
 
 
 @pytest.fixture
-async def client(cluster: ControlPlane) -> AsyncIterator[ApiClient]:
+async def client(cluster: ControlPlane) -> AsyncIterator[KubeApi]:
     """Connect as the operator does."""
     configuration = await configure({"KUBECONFIG": str(cluster.kubeconfig)})
     async with connect(configuration) as connected:
@@ -53,6 +53,6 @@ async def client(cluster: ControlPlane) -> AsyncIterator[ApiClient]:
 
 
 @pytest.fixture
-def status_writer(client: ApiClient) -> Recorder:
+def status_writer(client: KubeApi) -> Recorder:
     """Record the client's calls."""
     return Recorder(client)

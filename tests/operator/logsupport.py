@@ -1,13 +1,13 @@
 """Helpers of the ConfigMap tests: an owning resource, a client, and ways to crash the client."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
-
-from kubernetes.aio.client import ApiClient
 
 from scriptix_operator.api.names import API_VERSION, KIND, PLURAL
 from scriptix_operator.core.model.owner import Owner
+from scriptix_operator.kube.api import KubeApi
 from tests.controlplane.cluster import ControlPlane
 
 RESOURCES = f"/apis/{API_VERSION}/namespaces"
@@ -117,16 +117,16 @@ class Recorder:
     """Counts a client's calls, and ends the client before or after a chosen write.
 
     Args:
-        client: The client whose `call_api`, which every call uses, is replaced.
+        client: The client whose `send`, which every request uses, is replaced.
     """
 
-    def __init__(self, client: ApiClient) -> None:
+    def __init__(self, client: KubeApi) -> None:
         self.calls: list[str] = []
-        self._send: Callable[..., Any] = client.call_api
+        self._send = client.send
         self._before: int | None = None
         self._after: int | None = None
         self._meanwhile: dict[str, Callable[[], object]] = {}
-        client.call_api = self._call  # type: ignore[method-assign]
+        client.send = self._call  # type: ignore[method-assign]
 
     def kill(self, *, before: int | None = None, after: int | None = None) -> None:
         """Die before sending the n-th write from now on (from 0), or before reading its reply."""
@@ -142,9 +142,19 @@ class Recorder:
         """Calls other than GET since the last `kill`."""
         return [call for call in self.calls if call.split()[0] in WRITES]
 
-    async def _call(self, method: str, url: str, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - as generated
-        body = kwargs.get("body") or next((arg for arg in args[1:] if isinstance(arg, dict)), {})
-        name = url.rsplit("/", 1)[1] if method != "POST" else body["metadata"]["name"]
+    async def _call(  # noqa: PLR0913 - as `send`
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str] = MappingProxyType({}),
+        body: Json | None = None,
+        content_type: str = "application/json",
+        *,
+        seconds: float = 15.0,
+    ) -> bytes:
+        name = path.rsplit("/", 1)[1]
+        if method == "POST" and body is not None:
+            name = body["metadata"]["name"]
         is_write = method in WRITES
         number = len(self.writes)
         if is_write and number == self._before:
@@ -153,7 +163,7 @@ class Recorder:
         self.calls.append(call)
         if action := self._meanwhile.pop(call, None):
             action()
-        reply = await self._send(method, url, *args, **kwargs)
+        reply = await self._send(method, path, query, body, content_type, seconds=seconds)
         if is_write and number == self._after:
             raise KilledError
         return reply

@@ -3,9 +3,9 @@
 from collections.abc import Callable
 
 import pytest
-from kubernetes.aio.client import ApiClient
 
 from scriptix_operator.core.model.owner import Owner
+from scriptix_operator.kube.api import KubeApi
 from scriptix_operator.kube.configmaps import ConfigMaps, NameTaken
 from scriptix_operator.kube.errors import ConflictError, GoneError, RefusedError
 from tests.operator.logsupport import (
@@ -22,7 +22,7 @@ DATA = {"model_id": "123", "word_error_rate": "12.5"}
 
 
 @pytest.fixture
-def config_maps(client: ApiClient) -> ConfigMaps:
+def config_maps(client: KubeApi) -> ConfigMaps:
     """Return the object under test."""
     return ConfigMaps(client)
 

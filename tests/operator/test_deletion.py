@@ -4,9 +4,9 @@ import json
 from functools import partial
 
 import pytest
-from kubernetes.aio.client import ApiClient
 
 from scriptix_operator.api.names import PLURAL
+from scriptix_operator.kube.api import KubeApi
 from scriptix_operator.kube.errors import ConflictError
 from scriptix_operator.kube.trainings import Trainings, parse_training
 from tests.operator.lab import Lab, Manifest, phase_of, reason_of
@@ -55,7 +55,7 @@ async def event_count(lab: Lab, name: str, reason: str) -> int:
     return sum(e["count"] for e in await lab.events(name) if e["reason"] == reason)
 
 
-async def test_an_intent_decided_before_a_deletion_conflicts(lab: Lab, client: ApiClient) -> None:
+async def test_an_intent_decided_before_a_deletion_conflicts(lab: Lab, client: KubeApi) -> None:
     trainings = Trainings(client)
     await held(lab, "leaving", 800)
     before = parse_training(await lab.get("leaving"))

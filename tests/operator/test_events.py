@@ -3,10 +3,9 @@
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from kubernetes.aio.client import ApiClient
-
 from scriptix_operator.api.reasons import EventReason
 from scriptix_operator.core.status.events import EventRecord
+from scriptix_operator.kube.api import KubeApi
 from scriptix_operator.kube.events import Events
 from tests.controlplane.cluster import ControlPlane
 from tests.unit.core.builders import a_training
@@ -22,7 +21,7 @@ REASONS = (
 
 
 async def test_events_of_one_second_are_listed_in_their_order(
-    cluster: ControlPlane, namespace: str, client: ApiClient
+    cluster: ControlPlane, namespace: str, client: KubeApi
 ) -> None:
     training = a_training()
     training = replace(training, key=replace(training.key, namespace=namespace))

@@ -20,9 +20,9 @@ from typing import Any
 import certifi
 import pytest
 import yaml
-from kubernetes.aio.client import ApiClient
 
 from scriptix_operator.core.cluster.election import LeaseTimes
+from scriptix_operator.kube.api import KubeApi
 from scriptix_operator.kube.connection import configure, connect, reconnect
 from scriptix_operator.kube.leadership import Leadership, LeadershipLostError, new_identity
 from scriptix_operator.telemetry.health import Problems
@@ -81,14 +81,14 @@ def lease(control_plane: ControlPlane, namespace: str) -> Observer:
 
 
 @pytest.fixture
-async def api(control_plane: ControlPlane) -> AsyncIterator[ApiClient]:
+async def api(control_plane: ControlPlane) -> AsyncIterator[KubeApi]:
     configuration = await configure({"KUBECONFIG": str(control_plane.kubeconfig)})
     async with connect(configuration) as client:
         yield client
 
 
 def contender(  # noqa: PLR0913 - all named
-    api: ApiClient,
+    api: KubeApi,
     lease: Observer,
     pod: str = "pod",
     *,
@@ -205,16 +205,16 @@ class Gated:
     """A gate, and a client that uses it."""
 
     gate: Gate
-    api: ApiClient
+    api: KubeApi
 
 
 @pytest.fixture
 async def gated(control_plane: ControlPlane) -> AsyncIterator[Gated]:
     configuration = await configure({"KUBECONFIG": str(control_plane.kubeconfig)})
-    gate = Gate(int(configuration.host.rpartition(":")[2]))
+    gate = Gate(int(configuration.server.rpartition(":")[2]))
     await gate.open()
-    configuration.host = f"https://127.0.0.1:{gate.port}"
-    async with connect(configuration) as client:
+    server = f"https://127.0.0.1:{gate.port}"
+    async with connect(replace(configuration, server=server)) as client:
         yield Gated(gate, client)
     await gate.shut()
 
@@ -227,7 +227,7 @@ def said(caplog: pytest.LogCaptureFixture) -> Callable[[str], int]:
 
 
 async def test_one_of_five_concurrent_candidates_leads(
-    api: ApiClient, lease: Observer, said: Callable[[str], int]
+    api: KubeApi, lease: Observer, said: Callable[[str], int]
 ) -> None:
     contenders = [contender(api, lease, f"pod-{number}") for number in range(5)]
     async with running(*(one.acquire() for one in contenders)) as tasks:
@@ -237,7 +237,7 @@ async def test_one_of_five_concurrent_candidates_leads(
         assert [task.done() for task in tasks].count(True) == 1
 
 
-async def test_lease_names_holder_time_and_duration(api: ApiClient, lease: Observer) -> None:
+async def test_lease_names_holder_time_and_duration(api: KubeApi, lease: Observer) -> None:
     before = utc_now()
     leader = await acquired(contender(api, lease, "pod-a"))
     first = lease.spec()
@@ -250,16 +250,16 @@ async def test_lease_names_holder_time_and_duration(api: ApiClient, lease: Obser
     assert lease.spec() == first | {"renewTime": lease.spec()["renewTime"]}
 
 
-async def test_api_server_accepts_a_time_of_whole_seconds(api: ApiClient, lease: Observer) -> None:
+async def test_api_server_accepts_a_time_of_whole_seconds(api: KubeApi, lease: Observer) -> None:
     seconds = (
         datetime(2025, 1, 16, 8, tzinfo=UTC) + timedelta(seconds=n) for n in itertools.count()
     )
     await acquired(contender(api, lease, now=lambda: next(seconds)))
-    assert lease.spec()["renewTime"] == "2025-01-16T08:00:00.000001Z"
+    assert lease.spec()["renewTime"] == "2025-01-16T08:00:00.000000Z"
 
 
 async def test_released_lease_is_taken_over_and_counted(
-    api: ApiClient, lease: Observer, said: Callable[[str], int]
+    api: KubeApi, lease: Observer, said: Callable[[str], int]
 ) -> None:
     first, second = contender(api, lease, "first"), contender(api, lease, "second")
     await acquired(first)
@@ -277,7 +277,7 @@ async def test_released_lease_is_taken_over_and_counted(
     assert lease.spec()["leaseTransitions"] == 1
 
 
-async def test_released_lease_has_no_holder(api: ApiClient, lease: Observer) -> None:
+async def test_released_lease_has_no_holder(api: KubeApi, lease: Observer) -> None:
     leader = await acquired(contender(api, lease))
     await leader.release()
     assert not leader.is_leading
@@ -286,9 +286,7 @@ async def test_released_lease_has_no_holder(api: ApiClient, lease: Observer) -> 
     assert lease.spec()["leaseTransitions"] == 0
 
 
-async def test_release_does_not_change_the_lease_of_another(
-    api: ApiClient, lease: Observer
-) -> None:
+async def test_release_does_not_change_the_lease_of_another(api: KubeApi, lease: Observer) -> None:
     leader = await acquired(contender(api, lease))
     lease.patch(holderIdentity="another")
     await leader.release()
@@ -314,7 +312,7 @@ async def test_release_without_api_server_is_bounded_and_logged(
 
 
 async def test_holder_that_stops_renewing_is_replaced_after_it_stops(
-    api: ApiClient, gated: Gated, lease: Observer
+    api: KubeApi, gated: Gated, lease: Observer
 ) -> None:
     # Long enough for an attempt to renew, also on a slow machine.
     times = replace(QUICK, duration=6, renew_deadline=4.0)
@@ -333,7 +331,7 @@ async def test_holder_that_stops_renewing_is_replaced_after_it_stops(
 
 
 async def test_process_paused_past_its_deadline_does_not_renew(
-    api: ApiClient, lease: Observer
+    api: KubeApi, lease: Observer
 ) -> None:
     now = [100.0]
     leader = await acquired(contender(api, lease, clock=lambda: now[0]))
@@ -353,7 +351,7 @@ async def test_process_paused_past_its_deadline_does_not_renew(
 
 @pytest.mark.parametrize("age", [timedelta(hours=-1), timedelta(days=400)])
 async def test_standby_waits_the_whole_duration_by_its_own_clock(
-    age: timedelta, api: ApiClient, lease: Observer, said: Callable[[str], int]
+    age: timedelta, api: KubeApi, lease: Observer, said: Callable[[str], int]
 ) -> None:
     renewed = f"{utc_now() - age:%Y-%m-%dT%H:%M:%S.%fZ}"
     lease.create(
@@ -375,7 +373,7 @@ async def test_standby_waits_the_whole_duration_by_its_own_clock(
 
 
 async def test_leader_replaced_by_another_ends(
-    api: ApiClient, lease: Observer, said: Callable[[str], int]
+    api: KubeApi, lease: Observer, said: Callable[[str], int]
 ) -> None:
     leader = await acquired(contender(api, lease))
     async with running(leader.hold()) as [holding]:
@@ -387,7 +385,7 @@ async def test_leader_replaced_by_another_ends(
 
 
 async def test_leader_ends_when_its_lease_is_emptied_or_deleted(
-    api: ApiClient, lease: Observer
+    api: KubeApi, lease: Observer
 ) -> None:
     leader = await acquired(contender(api, lease))
     async with running(leader.hold()) as [holding]:
@@ -401,7 +399,7 @@ async def test_leader_ends_when_its_lease_is_emptied_or_deleted(
 
 
 async def test_label_set_by_a_user_does_not_end_the_leadership(
-    api: ApiClient, lease: Observer, control_plane: ControlPlane
+    api: KubeApi, lease: Observer, control_plane: ControlPlane
 ) -> None:
     leader = await acquired(contender(api, lease))
     async with running(leader.hold()) as [holding]:
@@ -415,7 +413,7 @@ async def test_label_set_by_a_user_does_not_end_the_leadership(
 
 
 async def test_lease_keeps_annotations_of_its_holder_and_of_others(
-    api: ApiClient, lease: Observer, control_plane: ControlPlane
+    api: KubeApi, lease: Observer, control_plane: ControlPlane
 ) -> None:
     def notes() -> dict[str, str]:
         found: dict[str, str] = control_plane.api.get(lease.path).json()["metadata"]["annotations"]
@@ -486,7 +484,7 @@ async def test_candidate_stopped_while_acquiring_leaves_no_lease(
 
 
 async def test_restarted_pod_of_the_same_name_is_another_candidate(
-    api: ApiClient, lease: Observer, said: Callable[[str], int]
+    api: KubeApi, lease: Observer, said: Callable[[str], int]
 ) -> None:
     before = await acquired(contender(api, lease, "operator-0"))
     after = contender(api, lease, "operator-0")
@@ -515,7 +513,11 @@ async def test_documented_permissions_suffice_and_are_waited_for(
     post(core, json={"metadata": {"name": "op"}}).raise_for_status()
     reply = post(f"{core}/op/token", json={"spec": {"expirationSeconds": 3600}})
     configuration = await configure({"KUBECONFIG": str(control_plane.kubeconfig)})
-    configuration.api_key = {"BearerToken": f"Bearer {reply.json()['status']['token']}"}
+
+    async def authorization() -> str:
+        return f"Bearer {reply.json()['status']['token']}"
+
+    configuration = replace(configuration, authorization=authorization)
     async with AsyncExitStack() as stack:
         client = await stack.enter_async_context(connect(configuration))
         leader = contender(client, lease)

@@ -7,7 +7,6 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from kubernetes.aio.client import ApiClient
 
 from scriptix_operator.api.status import Baseline, Intent
 from scriptix_operator.core.ledger.ledger import Ledger, StartCharge, StartOutcome
@@ -16,6 +15,7 @@ from scriptix_operator.engine.clock import Clock
 from scriptix_operator.engine.ledger_document import LedgerChangedError
 from scriptix_operator.engine.start_ledger import StartLedger
 from scriptix_operator.engine.store import TrainingStore
+from scriptix_operator.kube.api import KubeApi
 from scriptix_operator.kube.errors import ConflictError, RefusedError
 from scriptix_operator.kube.ledger_config_map import LedgerConfigMap, LedgerUnreadableError
 from scriptix_operator.telemetry.metrics import Metrics
@@ -28,7 +28,7 @@ NAME = "scriptix-operator-ledger"
 
 
 @pytest.fixture
-def store(client: ApiClient, space: Namespace) -> LedgerConfigMap:
+def store(client: KubeApi, space: Namespace) -> LedgerConfigMap:
     """Return the ledger's ConfigMap."""
     return LedgerConfigMap(client, space.name, NAME)
 

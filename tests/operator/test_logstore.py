@@ -12,7 +12,6 @@ from functools import partial
 from itertools import count
 
 import pytest
-from kubernetes.aio.client import ApiClient
 
 from scriptix_operator.api.status import LogStatus
 from scriptix_operator.core.logs.collector import LogCollector
@@ -20,6 +19,7 @@ from scriptix_operator.core.logs.lines import UNTIMED, render
 from scriptix_operator.core.logs.window import Window
 from scriptix_operator.core.model.owner import Owner
 from scriptix_operator.core.model.remote import LogEntry
+from scriptix_operator.kube.api import KubeApi
 from scriptix_operator.kube.configmaps import ConfigMaps, NameTaken
 from scriptix_operator.kube.errors import ConflictError
 from scriptix_operator.kube.logstore import LogStore
@@ -101,7 +101,7 @@ class Saver:
 
 
 @pytest.fixture
-def saver(space: Namespace, client: ApiClient) -> Saver:
+def saver(space: Namespace, client: KubeApi) -> Saver:
     """Return a saver for the log of a new resource."""
     return Saver(space, LogStore(ConfigMaps(client)))
 
@@ -201,7 +201,7 @@ SCENES = {
 @pytest.mark.parametrize("moment", ["before", "after"])
 @pytest.mark.parametrize("scene", SCENES.values(), ids=SCENES)
 async def test_killed_at_any_write_the_next_save_makes_it_good(
-    space: Namespace, client: ApiClient, status_writer: Recorder, scene: Scene, moment: str
+    space: Namespace, client: KubeApi, status_writer: Recorder, scene: Scene, moment: str
 ) -> None:
     store = LogStore(ConfigMaps(client))
     for write in count():

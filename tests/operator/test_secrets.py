@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 import yaml
-from kubernetes.aio.client import ApiClient
 
 from scriptix_operator.api.base import replace
 from scriptix_operator.api.names import DEFAULT_SECRET
@@ -15,6 +14,7 @@ from scriptix_operator.api.reasons import Ownership
 from scriptix_operator.api.spec import ApiKeySecretRef, TrainingSpec
 from scriptix_operator.api.status import Run, TrainingStatus
 from scriptix_operator.core.model.training import Training, TrainingKey
+from scriptix_operator.kube.api import KubeApi
 from scriptix_operator.kube.connection import configure, connect
 from scriptix_operator.kube.secrets import DefaultKey, Keys, KeyUnavailableError
 from tests.controlplane.cluster import ControlPlane
@@ -70,7 +70,7 @@ class Space:
             status=TrainingStatus(run=run) if begun_in else TrainingStatus(),
         )
 
-    def keys(self, client: ApiClient) -> Keys:
+    def keys(self, client: KubeApi) -> Keys:
         """The object under test; every namespace may use the operator's own key."""
         default = DefaultKey(self.system, DEFAULT_SECRET, lambda _: True)
         return Keys(client, default, ttl=60.0, clock=lambda: 0.0, hide=lambda _: None)
@@ -85,7 +85,7 @@ def space(cluster: ControlPlane, namespace: str) -> Space:
 
 
 @pytest.fixture
-async def confined(cluster: ControlPlane, space: Space, tmp_path: Path) -> AsyncIterator[ApiClient]:
+async def confined(cluster: ControlPlane, space: Space, tmp_path: Path) -> AsyncIterator[KubeApi]:
     """Connect as an operator that may not read the tenant's Secrets."""
     document = yaml.safe_load(cluster.kubeconfig.read_text())
     document["users"][0]["user"] = {"token": space.token()}
@@ -96,7 +96,7 @@ async def confined(cluster: ControlPlane, space: Space, tmp_path: Path) -> Async
 
 
 async def test_key_of_the_namespace_precedes_the_operators_key(
-    space: Space, client: ApiClient
+    space: Space, client: KubeApi
 ) -> None:
     space.secret(space.tenant, OWN_KEY)
     key = await space.keys(client).resolve(space.training())
@@ -107,13 +107,13 @@ async def test_key_of_the_namespace_precedes_the_operators_key(
 
 
 async def test_a_namespace_without_a_secret_uses_the_operators_key(
-    space: Space, client: ApiClient
+    space: Space, client: KubeApi
 ) -> None:
     assert (await space.keys(client).resolve(space.training())).value == DEFAULT_KEY
 
 
 async def test_forbidden_secret_is_never_replaced_by_the_operators_key(
-    space: Space, confined: ApiClient
+    space: Space, confined: KubeApi
 ) -> None:
     """The Secret may exist; then the wrong account would pay for the run."""
     space.secret(space.tenant, OWN_KEY)
@@ -125,7 +125,7 @@ async def test_forbidden_secret_is_never_replaced_by_the_operators_key(
 
 
 async def test_run_begun_with_the_operators_key_continues_with_it(
-    space: Space, client: ApiClient
+    space: Space, client: KubeApi
 ) -> None:
     space.secret(space.tenant, OWN_KEY)  # created during the run
     training = space.training(begun_in=space.system)
@@ -134,7 +134,7 @@ async def test_run_begun_with_the_operators_key_continues_with_it(
     assert (await space.keys(client).resolve(ended)).value == OWN_KEY
 
 
-async def test_run_begun_with_its_own_key_never_falls_back(space: Space, client: ApiClient) -> None:
+async def test_run_begun_with_its_own_key_never_falls_back(space: Space, client: KubeApi) -> None:
     training = space.training(begun_in=space.tenant)  # the Secret was deleted during the run
     with pytest.raises(KeyUnavailableError, match="is not in namespace") as caught:
         await space.keys(client).resolve(training)
@@ -143,7 +143,7 @@ async def test_run_begun_with_its_own_key_never_falls_back(space: Space, client:
 
 @pytest.mark.parametrize("begun_in", ["tenant", "system"])
 async def test_edit_changes_the_key_source_of_a_run(
-    space: Space, client: ApiClient, begun_in: str
+    space: Space, client: KubeApi, begun_in: str
 ) -> None:
     space.secret(space.tenant, OWN_KEY)
     training = space.training(begun_in=getattr(space, begun_in), secret=DEFAULT_SECRET)

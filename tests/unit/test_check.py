@@ -3,11 +3,11 @@
 from typing import cast
 
 import pytest
-from kubernetes.aio.client import ApiClient
 
 from scriptix_operator import check
 from scriptix_operator.check import Severity
 from scriptix_operator.core.cluster.permissions import Right
+from scriptix_operator.kube.api import KubeApi
 
 
 @pytest.mark.parametrize(
@@ -20,16 +20,16 @@ from scriptix_operator.core.cluster.permissions import Right
 async def test_missing_policy_is_a_warning_for_the_operator_only(
     monkeypatch: pytest.MonkeyPatch, me: str, severity: Severity
 ) -> None:
-    async def is_confined(api: ApiClient, namespace: str) -> bool:
+    async def is_confined(api: KubeApi, namespace: str) -> bool:
         del api, namespace
         return False
 
-    async def missing_verbs(api: ApiClient, right: Right) -> Right:
+    async def missing_verbs(api: KubeApi, right: Right) -> Right:
         del api
         return right
 
     monkeypatch.setattr(check, "is_confined", is_confined)
     monkeypatch.setattr(check, "missing_verbs", missing_verbs)
-    finding = await check._policy(cast("ApiClient", None), "scriptix-system", me)
+    finding = await check._policy(cast("KubeApi", None), "scriptix-system", me)
     assert finding.severity is severity
     assert ("run this check in the operator's pod" in finding.text) is (severity is Severity.NOTE)

@@ -2,39 +2,29 @@
 
 from dataclasses import replace
 
-from kubernetes.aio.client import (
-    ApiClient,
-    AuthenticationV1Api,
-    AuthorizationV1Api,
-    V1ResourceAttributes,
-    V1SelfSubjectAccessReview,
-    V1SelfSubjectAccessReviewSpec,
-    V1SelfSubjectReview,
-)
-
 from scriptix_operator.core.cluster.permissions import Right
+from scriptix_operator.kube.api import KubeApi, ResourceType, map_of
 from scriptix_operator.kube.errors import translated
 
 __all__ = ["missing_verbs", "whoami"]
 
-TIMEOUT = 15.0
+IDENTITIES = ResourceType("authentication.k8s.io", "v1", "selfsubjectreviews")
+PERMISSIONS = ResourceType("authorization.k8s.io", "v1", "selfsubjectaccessreviews")
 
 
-async def whoami(api: ApiClient) -> str:
+async def whoami(api: KubeApi) -> str:
     """The name under which the API server has authenticated us.
 
     Raises:
         KubeError: The API server did not reply; a RefusedError if it does not know us.
     """
     with translated("ask who we are"):
-        review = await AuthenticationV1Api(api).create_self_subject_review(
-            V1SelfSubjectReview(), _request_timeout=TIMEOUT
-        )
-    user = review.status and review.status.user_info
-    return (user and user.username) or "an unnamed user"
+        review = await api.create(IDENTITIES.path(), {})
+        user = map_of(map_of(review, "status"), "userInfo")
+    return str(user.get("username") or "an unnamed user")
 
 
-async def missing_verbs(api: ApiClient, right: Right) -> Right | None:
+async def missing_verbs(api: KubeApi, right: Right) -> Right | None:
     """The part of a permission that we lack; None if we have all of it.
 
     Raises:
@@ -44,21 +34,17 @@ async def missing_verbs(api: ApiClient, right: Right) -> Right | None:
     return replace(right, verbs=missing) if missing else None
 
 
-async def _may(api: ApiClient, verb: str, right: Right) -> bool:
+async def _may(api: KubeApi, verb: str, right: Right) -> bool:
     resource, _, subresource = right.resource.partition("/")
-    attributes = V1ResourceAttributes(
-        verb=verb,
-        group=right.group,
-        resource=resource,
-        subresource=subresource,
-        namespace=right.namespace,
-        name=right.name,
-    )
-    body = V1SelfSubjectAccessReview(
-        spec=V1SelfSubjectAccessReviewSpec(resource_attributes=attributes)
-    )
+    attributes = {
+        "verb": verb,
+        "group": right.group,
+        "resource": resource,
+        "subresource": subresource,
+        "namespace": right.namespace,
+        "name": right.name,
+    }
     with translated(f"ask whether we may {verb} {right.resource}"):
-        review = await AuthorizationV1Api(api).create_self_subject_access_review(
-            body, _request_timeout=TIMEOUT
-        )
-    return bool(review.status and review.status.allowed)
+        body = {"spec": {"resourceAttributes": attributes}}
+        review = await api.create(PERMISSIONS.path(), body)
+        return map_of(review, "status").get("allowed") is True

@@ -10,30 +10,20 @@ object meanwhile: read the object again.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from kubernetes.aio.client import (
-    ApiClient,
-    CoreV1Api,
-    CustomObjectsApi,
-    V1ConfigMap,
-    V1DeleteOptions,
-    V1ObjectMeta,
-    V1Preconditions,
-)
-
-from scriptix_operator.api.base import replace
-from scriptix_operator.api.names import ARGOCD_IGNORE_UPDATES, GROUP, KIND, PLURAL, VERSION
+from scriptix_operator.api.names import ARGOCD_IGNORE_UPDATES, KIND
 from scriptix_operator.core.model.owner import Owner
 from scriptix_operator.core.status.texts import log_texts
+from scriptix_operator.kube.api import CONFIG_MAPS, Json, KubeApi, map_of
 from scriptix_operator.kube.errors import ConflictError, GoneError, translated
 from scriptix_operator.kube.ownership import (
     Control,
     control_of,
     describe_controller,
     labels_of,
-    metadata_of,
     reference_to,
     reference_to_dead,
 )
+from scriptix_operator.kube.trainings import TRAININGS
 
 __all__ = ["ConfigMaps", "NameTaken", "StoredConfigMap"]
 
@@ -62,16 +52,16 @@ class NameTaken(Exception):  # noqa: N818 - named as the state it becomes
 class StoredConfigMap:
     """A ConfigMap of ours, as read."""
 
-    raw: V1ConfigMap
+    raw: Json
 
     @property
     def data(self) -> dict[str, str]:
         """Its data."""
-        return self.raw.data or {}
+        return map_of(self.raw, "data")
 
     def holds(self, data: Mapping[str, str], labels: Mapping[str, str]) -> bool:
         """Whether the ConfigMap has exactly this data, and these labels among others."""
-        present = metadata_of(self.raw).labels or {}
+        present = map_of(map_of(self.raw, "metadata"), "labels")
         return self.data == data and labels.items() <= present.items()
 
 
@@ -82,9 +72,8 @@ class ConfigMaps:
         api: The cluster; opened and closed by the caller.
     """
 
-    def __init__(self, api: ApiClient) -> None:
-        self._core = CoreV1Api(api)
-        self._resources = CustomObjectsApi(api)
+    def __init__(self, api: KubeApi) -> None:
+        self._api = api
 
     async def get(self, owner: Owner, name: str) -> StoredConfigMap | None:
         """Read an object of `owner`.
@@ -144,22 +133,21 @@ class ConfigMaps:
             NameTaken: Another object has the name.
             ConflictError: `owner` has the object already.
         """
-        body = V1ConfigMap(
-            metadata=V1ObjectMeta(
-                name=name,
-                labels=labels_of(owner, run_id),
-                annotations=ARGOCD_IGNORE_UPDATES,
-                owner_references=[reference_to(owner)],
-            ),
-            data=dict(data),
-            immutable=immutable or None,
-        )
+        body: Json = {
+            "metadata": {
+                "name": name,
+                "labels": labels_of(owner, run_id),
+                "annotations": dict(ARGOCD_IGNORE_UPDATES),
+                "ownerReferences": [reference_to(owner)],
+            },
+            "data": dict(data),
+            **({"immutable": True} if immutable else {}),
+        }
         for attempt in range(1, ATTEMPTS + 1):
             try:
                 with translated(f"create ConfigMap {owner.namespace}/{name}"):
-                    await self._core.create_namespaced_config_map(
-                        owner.namespace, body, _request_timeout=TIMEOUT
-                    )
+                    path = CONFIG_MAPS.path(owner.namespace)
+                    await self._api.create(path, body, seconds=TIMEOUT)
             except ConflictError:
                 if attempt == ATTEMPTS or await self.get(owner, name) is not None:
                     raise
@@ -182,19 +170,20 @@ class ConfigMaps:
         labels = labels_of(owner, run_id)
         if stored.holds(data, labels):
             return False
-        metadata = metadata_of(stored.raw)
-        name = metadata.name or ""
-        if stored.raw.immutable:
+        metadata = map_of(stored.raw, "metadata")
+        if stored.raw.get("immutable"):
+            name = str(metadata.get("name", ""))
             await self._delete(owner.namespace, name, stored.raw)
             await self.create(owner, name, data, run_id=run_id)
             return True
         # Labels and annotations of others are kept.
-        metadata = replace(
-            metadata,
-            labels={**(metadata.labels or {}), **labels},
-            annotations={**(metadata.annotations or {}), **ARGOCD_IGNORE_UPDATES},
-        )
-        await self._write_over(stored.raw, replace(stored.raw, metadata=metadata, data=dict(data)))
+        metadata = {
+            **metadata,
+            "labels": {**map_of(metadata, "labels"), **labels},
+            "annotations": {**map_of(metadata, "annotations"), **ARGOCD_IGNORE_UPDATES},
+        }
+        body = {**stored.raw, "metadata": metadata, "data": dict(data)}
+        await self._write_over(stored.raw, body)
         return True
 
     async def delete(self, owner: Owner, name: str) -> bool:
@@ -212,7 +201,7 @@ class ConfigMaps:
         await self._delete(owner.namespace, name, stored.raw)
         return True
 
-    async def _make_way(self, owner: Owner, name: str, body: V1ConfigMap) -> bool:
+    async def _make_way(self, owner: Owner, name: str, body: Json) -> bool:
         """Delete a dead object, or replace a restored one, once the owner is verified.
 
         Returns:
@@ -225,30 +214,29 @@ class ConfigMaps:
         if control not in {Control.DEAD, Control.RESTORED} or not await self._is_alive(owner):
             # Our own resource may have been replaced, without a watch event yet.
             raise NameTaken(name, describe_controller(found))
-        if control is Control.RESTORED and not found.immutable:
+        if control is Control.RESTORED and not found.get("immutable"):
             await self._write_over(found, body)
             return True
         if control is Control.RESTORED:
             # Immutable data can only be deleted, and the admission policy lets us delete only what
             # a training controls. The reference is not to ours: after a crash the old data would be
             # read as this run's.
-            metadata = replace(metadata_of(found), owner_references=[reference_to_dead(owner)])
-            found = await self._write_over(found, replace(found, metadata=metadata))
+            metadata = map_of(found, "metadata")
+            metadata = {**metadata, "ownerReferences": [reference_to_dead(owner)]}
+            found = await self._write_over(found, {**found, "metadata": metadata})
         await self._delete(owner.namespace, name, found)
         return False
 
-    async def _write_over(self, found: V1ConfigMap, body: V1ConfigMap) -> V1ConfigMap:
+    async def _write_over(self, found: Json, body: Json) -> Json:
         """Write `body` over exactly the object that was read; a ConflictError if it has changed."""
-        metadata = metadata_of(found)
-        name, namespace = metadata.name or "", metadata.namespace or ""
-        precondition = replace(
-            metadata_of(body), uid=metadata.uid, resource_version=metadata.resource_version
-        )
-        body = replace(body, metadata=precondition)
+        metadata = map_of(found, "metadata")
+        name, namespace = str(metadata.get("name", "")), str(metadata.get("namespace", ""))
+        metadata = {**map_of(body, "metadata"), **_version_of(found)}
         try:
             with translated(f"replace ConfigMap {namespace}/{name}"):
-                return await self._core.replace_namespaced_config_map(
-                    name, namespace, body, _request_timeout=TIMEOUT
+                path = CONFIG_MAPS.path(namespace, name)
+                return await self._api.replace(
+                    path, {**body, "metadata": metadata}, seconds=TIMEOUT
                 )
         except GoneError as error:
             raise ConflictError(f"ConfigMap {name} was deleted meanwhile") from error
@@ -256,38 +244,32 @@ class ConfigMaps:
     async def _is_alive(self, owner: Owner) -> bool:
         try:
             with translated(f"get {KIND} {owner.namespace}/{owner.name}"):
-                resource: object = await self._resources.get_namespaced_custom_object(
-                    GROUP, VERSION, owner.namespace, PLURAL, owner.name, _request_timeout=TIMEOUT
-                )
+                resource = await self._api.get(TRAININGS.path(owner.namespace, owner.name))
+                return map_of(resource, "metadata").get("uid") == owner.uid
         except GoneError:
             return False
-        metadata = resource.get("metadata") if isinstance(resource, dict) else None
-        return isinstance(metadata, dict) and metadata.get("uid") == owner.uid
 
-    async def _read(self, namespace: str, name: str) -> V1ConfigMap | None:
+    async def _read(self, namespace: str, name: str) -> Json | None:
         try:
             with translated(f"get ConfigMap {namespace}/{name}"):
-                return await self._core.read_namespaced_config_map(
-                    name, namespace, _request_timeout=TIMEOUT
-                )
+                return await self._api.get(CONFIG_MAPS.path(namespace, name), seconds=TIMEOUT)
         except GoneError:
             return None
 
-    async def _delete(self, namespace: str, name: str, found: V1ConfigMap) -> None:
+    async def _delete(self, namespace: str, name: str, found: Json) -> None:
         """Delete exactly the object that was read; a ConflictError if it has changed.
 
         The version counts, too: the object may have another owner now.
         """
-        metadata = metadata_of(found)
-        options = V1DeleteOptions(
-            preconditions=V1Preconditions(
-                uid=metadata.uid, resource_version=metadata.resource_version
-            )
-        )
+        path, options = CONFIG_MAPS.path(namespace, name), {"preconditions": _version_of(found)}
         try:
             with translated(f"delete ConfigMap {namespace}/{name}"):
-                await self._core.delete_namespaced_config_map(
-                    name, namespace, body=options, _request_timeout=TIMEOUT
-                )
+                await self._api.delete(path, options, seconds=TIMEOUT)
         except GoneError:
             return  # gone already
+
+
+def _version_of(found: Json) -> Json:
+    """The uid and resourceVersion of an object."""
+    metadata = map_of(found, "metadata")
+    return {name: metadata[name] for name in ("uid", "resourceVersion") if name in metadata}

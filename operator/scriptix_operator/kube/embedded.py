@@ -17,12 +17,11 @@ from typing import Any
 from weakref import WeakSet
 
 import aiohttp
-import kopf
-from kubernetes.aio.client import Configuration
-from kubernetes.aio.client.rest import RESTClientObject
 
 from scriptix_operator.api.names import GROUP, PLURAL, VERSION
 from scriptix_operator.core.model.text import one_line
+from scriptix_operator.kube.cluster_config import ClusterConfig
+from scriptix_operator.kube.kopf_import import kopf
 from scriptix_operator.kube.streams import Scope, Streams
 
 __all__ = ["EmbeddedKopf", "Sink"]
@@ -43,6 +42,9 @@ REQUEST_TIMEOUT = 15.0
 BACKOFFS = (1.0, 1.0, 2.0, 3.0)
 """Seconds between the attempts of one request, each below `IDLE_LIMIT`. After the last one Kopf
 ends, and is restarted."""
+IDLE_TIMEOUT = 0.1
+"""Seconds after which the task that handles the events of one resource ends. It keeps the resource
+that it handled last, so a list of thousands would be held in memory for the time."""
 TEXT_LIMIT = 512
 
 Sink = Callable[[str | None, dict[str, Any]], None]
@@ -57,15 +59,15 @@ class EmbeddedKopf:
     """Feeds the watch events of some namespaces into a sink, on the caller's loop, once.
 
     Args:
-        configuration: The cluster; its files are read at `start`.
+        config: The cluster; its files are read at `start`.
         namespaces: What to watch; None: all.
         sink: Called on the caller's loop with each event, until `stop`.
     """
 
     def __init__(
-        self, configuration: Configuration, namespaces: frozenset[str] | None, sink: Sink
+        self, config: ClusterConfig, namespaces: frozenset[str] | None, sink: Sink
     ) -> None:
-        self._configuration = configuration
+        self._config = config
         self._namespaces = namespaces
         self._sink = sink
         self._caller = asyncio.get_running_loop()
@@ -175,7 +177,7 @@ class EmbeddedKopf:
 
     def _registry(self, session: aiohttp.ClientSession) -> kopf.OperatorRegistry:
         registry = kopf.OperatorRegistry()
-        server = self._configuration.host
+        server = self._config.server
 
         @kopf.on.login(registry=registry)
         async def login(**_: Any) -> kopf.AiohttpSession:  # noqa: ANN401 - kopf's kwargs
@@ -194,13 +196,11 @@ class EmbeddedKopf:
             self._sink(kind, raw)
 
     def _session(self) -> aiohttp.ClientSession:
-        configuration = self._configuration
-        # The client's own rules for TLS; the CA's file is read here, so a new one is used.
-        trusted = RESTClientObject(configuration).ssl_context
+        trusted = self._config.ssl_context()  # reads the CA's file, so a new one is used
         return aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, ssl=trusted, socket_factory=self._open_socket),
-            proxy=configuration.proxy,
-            trust_env=True,
+            proxy=self._config.proxy,
+            trust_env=False,  # as kube/api.py
             read_bufsize=2**21,
             middlewares=(self._authorize, self.streams.observe),
         )
@@ -219,11 +219,7 @@ class EmbeddedKopf:
         If the API server does not accept the token, this Kopf ends: Kopf's own reaction, another
         login, would be repeated without a pause.
         """
-        header = await self._configuration.get_api_key_with_prefix(
-            "BearerToken", alias="authorization"
-        )
-        if header is None and self._configuration.username:
-            header = self._configuration.get_basic_auth_token()
+        header = await self._config.authorization()
         if header is not None:
             request.headers["Authorization"] = header
         response = await handler(request)
@@ -234,6 +230,24 @@ class EmbeddedKopf:
                 self._stop.set()
             await asyncio.Event().wait()  # until Kopf is cancelled
         return response
+
+
+class _NoDiff(kopf.DiffBaseStorage):
+    """No record of the last version of a resource.
+
+    Kopf makes the difference between two versions for each event, whether or not a handler takes
+    it; ours takes the event alone (docs/decisions/0053). An empty version costs nothing to compare.
+    """
+
+    def build(self, *, body: kopf.Body, extra_fields: object = None) -> kopf.BodyEssence:  # noqa: ARG002 - kopf's kwargs
+        """Return an empty version."""
+        return kopf.BodyEssence()
+
+    def fetch(self, *, body: kopf.Body) -> None:
+        """Return no earlier version."""
+
+    def store(self, *, body: object, patch: object, essence: object) -> None:
+        """Store nothing: a resource is never patched by Kopf."""
 
 
 def describe_scopes(scopes: dict[Scope, str]) -> str:
@@ -261,5 +275,7 @@ def _settings() -> kopf.OperatorSettings:
     settings.networking.connect_timeout = REQUEST_TIMEOUT
     settings.networking.error_backoffs = BACKOFFS
     settings.queueing.exit_timeout = 1.0
+    settings.queueing.idle_timeout = IDLE_TIMEOUT
     settings.watching.chunk_size = PAGE
+    settings.persistence.diffbase_storage = _NoDiff()
     return settings

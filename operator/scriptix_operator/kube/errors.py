@@ -13,12 +13,11 @@ from contextlib import contextmanager
 from http import HTTPStatus
 
 import aiohttp
-from kubernetes.aio.client import ApiException
-from kubernetes.aio.config import ConfigException
 
 from scriptix_operator.core.model.text import one_line
 
 __all__ = [
+    "ApiError",
     "ConflictError",
     "GoneError",
     "KubeError",
@@ -26,6 +25,19 @@ __all__ = [
     "UnavailableError",
     "translated",
 ]
+
+
+class ApiError(Exception):
+    """A reply of the API server other than 2xx; `translated` turns it into a KubeError.
+
+    Its text does not have the reply, which may quote a Secret.
+    """
+
+    def __init__(self, status: int, reason: str, body: bytes) -> None:
+        super().__init__(f"{status} {reason}")
+        self.status = status
+        self.reason = reason
+        self.body = body
 
 
 class KubeError(Exception):
@@ -53,15 +65,14 @@ def translated(what: str) -> Iterator[None]:
     """Turn the client's errors into ours; `what` names the request in the message.
 
     Raises:
-        KubeError: In place of ApiException, aiohttp's errors, time-outs, a ServiceAccount token
-            that cannot be read, and ValueError for a reply that is not what the API server should
-            give.
+        KubeError: In place of ApiError, aiohttp's errors, time-outs, a ServiceAccount token that
+            cannot be read, and ValueError for a reply that is not what the API server should give.
     """
     try:
         yield
-    except ApiException as error:
+    except ApiError as error:
         raise _class_of(error.status)(f"{what}: {error.status} {_api_message(error)}") from error
-    except (TimeoutError, aiohttp.ClientError, OSError, ConfigException) as error:
+    except (TimeoutError, aiohttp.ClientError, OSError) as error:
         raise UnavailableError(f"{what}: {type(error).__name__} {error}") from error
     except ValueError as error:
         # Without the error or its text: both quote the reply, which may be a Secret.
@@ -69,18 +80,18 @@ def translated(what: str) -> Iterator[None]:
         raise UnavailableError(f"{what}: the reply cannot be read ({name})") from None
 
 
-def _api_message(error: ApiException) -> str:
+def _api_message(error: ApiError) -> str:
     """The message of the API server's Status object; otherwise the body."""
-    body = str(error.body or "")
+    body = error.body.decode(errors="replace")
     try:
         status = json.loads(body)
     except ValueError:
         status = None
     message = status.get("message") if isinstance(status, dict) else None
-    return one_line(str(message or body or error.reason or ""), 512)
+    return one_line(str(message or body or error.reason), 512)
 
 
-def _class_of(status: int | None) -> type[KubeError]:
+def _class_of(status: int) -> type[KubeError]:
     match status:
         case HTTPStatus.CONFLICT:
             return ConflictError

@@ -5,21 +5,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from http import HTTPStatus
 
-from kubernetes.aio.client import (
-    ApiClient,
-    ApiException,
-    CoreV1Api,
-    CoreV1Event,
-    V1EventSource,
-    V1ObjectMeta,
-    V1ObjectReference,
-)
-
 from scriptix_operator.api.names import API_VERSION, KIND, MANAGED_BY
 from scriptix_operator.api.reasons import EventReason
+from scriptix_operator.api.times import format_time
 from scriptix_operator.core.model.training import Training, TrainingKey
 from scriptix_operator.core.status.events import EventRecord
-from scriptix_operator.kube.errors import KubeError, translated
+from scriptix_operator.kube.api import EVENTS, KubeApi
+from scriptix_operator.kube.errors import ApiError, KubeError, translated
 from scriptix_operator.log_fields import field_logger
 
 __all__ = ["Events", "Subject"]
@@ -48,8 +40,8 @@ class Events:
         instance: Name of this operator process, for `reportingInstance`.
     """
 
-    def __init__(self, api: ApiClient, instance: str) -> None:
-        self._core = CoreV1Api(api)
+    def __init__(self, api: KubeApi, instance: str) -> None:
+        self._api = api
         self._instance = instance
 
     async def publish(
@@ -72,43 +64,39 @@ class Events:
     async def _publish(self, subject: Subject, item: EventRecord, now: datetime) -> None:
         key = subject.key
         name = f"{key.name}.{_suffix(subject, item)}"
-        event = CoreV1Event(
-            metadata=V1ObjectMeta(name=name, namespace=key.namespace),
-            involved_object=V1ObjectReference(
-                api_version=API_VERSION,
-                kind=KIND,
-                namespace=key.namespace,
-                name=key.name,
-                uid=subject.uid,
-                resource_version=subject.resource_version,
-            ),
-            type="Warning" if item.is_warning else "Normal",
-            reason=item.reason.value,
-            message=item.message,
-            count=1,
-            first_timestamp=now,
-            last_timestamp=now,
-            source=V1EventSource(component=MANAGED_BY, host=self._instance),
-            reporting_component=MANAGED_BY,
-            reporting_instance=self._instance,
-        )
+        event = {
+            "metadata": {"name": name, "namespace": key.namespace},
+            "involvedObject": {
+                "apiVersion": API_VERSION,
+                "kind": KIND,
+                "namespace": key.namespace,
+                "name": key.name,
+                "uid": subject.uid,
+                "resourceVersion": subject.resource_version,
+            },
+            "type": "Warning" if item.is_warning else "Normal",
+            "reason": item.reason.value,
+            "message": item.message,
+            "count": 1,
+            "firstTimestamp": format_time(now),
+            "lastTimestamp": format_time(now),
+            "source": {"component": MANAGED_BY, "host": self._instance},
+            "reportingComponent": MANAGED_BY,
+            "reportingInstance": self._instance,
+        }
         try:
-            await self._core.create_namespaced_event(key.namespace, event, _request_timeout=TIMEOUT)
-        except ApiException as error:
+            await self._api.create(EVENTS.path(key.namespace), event, seconds=TIMEOUT)
+        except ApiError as error:
             if error.status != HTTPStatus.CONFLICT:
                 raise
             await self._count_again(name, key.namespace, now)
 
     async def _count_again(self, name: str, namespace: str, now: datetime) -> None:
         """Count a repeated event up, as kubectl expects."""
-        known = await self._core.read_namespaced_event(name, namespace, _request_timeout=TIMEOUT)
-        await self._core.patch_namespaced_event(
-            name,
-            namespace,
-            {"count": (known.count or 1) + 1, "lastTimestamp": now.isoformat()},
-            _content_type="application/merge-patch+json",
-            _request_timeout=TIMEOUT,
-        )
+        path = EVENTS.path(namespace, name)
+        known = await self._api.get(path, seconds=TIMEOUT)
+        again = {"count": (known.get("count") or 1) + 1, "lastTimestamp": format_time(now)}
+        await self._api.merge(path, again, seconds=TIMEOUT)
 
 
 def _suffix(subject: Subject, item: EventRecord) -> str:

@@ -1,7 +1,5 @@
 """Operators in the cluster, by their Leases."""
 
-from kubernetes.aio.client import ApiClient, CoordinationV1Api, V1Lease, V1LeaseSpec, V1ObjectMeta
-
 from scriptix_operator.api.names import (
     LEASE,
     MANAGED_BY,
@@ -11,15 +9,17 @@ from scriptix_operator.api.names import (
 )
 from scriptix_operator.core.cluster.installation import Installation, watches_of
 from scriptix_operator.core.model.text import one_line
+from scriptix_operator.kube.api import LEASES, Json, KubeApi, map_of
 from scriptix_operator.kube.errors import GoneError, translated
+from scriptix_operator.kube.lease import read_lease
 
 __all__ = ["installation_in", "installations"]
 
-TIMEOUT = 15.0
 PROBLEMS_LIMIT = 1024
+OURS = {"labelSelector": f"{MANAGED_BY_LABEL}={MANAGED_BY}"}
 
 
-async def installations(api: ApiClient) -> list[Installation]:
+async def installations(api: KubeApi) -> list[Installation]:
     """All installations that have a Lease, running or not.
 
     Raises:
@@ -27,13 +27,12 @@ async def installations(api: ApiClient) -> list[Installation]:
         KubeError: The API server did not return the Leases.
     """
     with translated("list Leases in all namespaces"):
-        found = await CoordinationV1Api(api).list_lease_for_all_namespaces(
-            label_selector=f"{MANAGED_BY_LABEL}={MANAGED_BY}", _request_timeout=TIMEOUT
-        )
-    return [_installation(lease) for lease in found.items if _metadata(lease).name == LEASE]
+        found = await api.get(LEASES.path(), OURS)
+        leases = [raw for raw in found.get("items") or () if _is_named(raw)]
+        return [_installation(raw) for raw in leases]
 
 
-async def installation_in(api: ApiClient, namespace: str) -> Installation | None:
+async def installation_in(api: KubeApi, namespace: str) -> Installation | None:
     """The installation in a namespace; None if there is no Lease.
 
     Raises:
@@ -41,26 +40,21 @@ async def installation_in(api: ApiClient, namespace: str) -> Installation | None
     """
     try:
         with translated(f"get Lease {namespace}/{LEASE}"):
-            return _installation(
-                await CoordinationV1Api(api).read_namespaced_lease(
-                    LEASE, namespace, _request_timeout=TIMEOUT
-                )
-            )
+            return _installation(await api.get(LEASES.path(namespace, LEASE)))
     except GoneError:
         return None
 
 
-def _installation(lease: V1Lease) -> Installation:
-    metadata, spec = _metadata(lease), lease.spec or V1LeaseSpec()
-    notes = metadata.annotations or {}
+def _is_named(raw: Json) -> bool:
+    return map_of(raw, "metadata").get("name") == LEASE
+
+
+def _installation(raw: Json) -> Installation:
+    lease = read_lease(raw)
     return Installation(
-        namespace=metadata.namespace or "",
-        watches=watches_of(notes.get(WATCHES_ANNOTATION)),
-        holder=spec.holder_identity or "",
-        renewed_at=spec.renew_time,
-        problems=one_line(notes.get(PROBLEMS_ANNOTATION, ""), PROBLEMS_LIMIT),
+        namespace=str(lease.metadata.get("namespace", "")),
+        watches=watches_of(lease.annotations.get(WATCHES_ANNOTATION)),
+        holder=lease.holder,
+        renewed_at=lease.renewed_at,
+        problems=one_line(lease.annotations.get(PROBLEMS_ANNOTATION, ""), PROBLEMS_LIMIT),
     )
-
-
-def _metadata(lease: V1Lease) -> V1ObjectMeta:
-    return lease.metadata or V1ObjectMeta()

@@ -14,10 +14,9 @@ import asyncio
 import logging
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from datetime import datetime
-from typing import Final, NoReturn, TypeVar
-
-from kubernetes.aio import client
+from typing import Final, NoReturn
 
 from scriptix_operator.api.names import MANAGED_BY, MANAGED_BY_LABEL
 from scriptix_operator.core.cluster.election import (
@@ -27,8 +26,9 @@ from scriptix_operator.core.cluster.election import (
     decide,
     observe,
 )
-from scriptix_operator.kube.connection import reachability_of
+from scriptix_operator.kube.api import LEASES, Json, KubeApi
 from scriptix_operator.kube.errors import ConflictError, GoneError, KubeError, translated
+from scriptix_operator.kube.lease import NOBODY, Lease, read_lease
 from scriptix_operator.kube.problems import ProblemReports
 from scriptix_operator.log_fields import field_logger
 
@@ -40,8 +40,6 @@ REQUEST_ERRORS: Final = (KubeError, TimeoutError, ValueError)
 """Errors of a request: a refusal, no reply (in time), or an invalid reply."""
 
 SOURCE: Final = "Leadership"
-
-T = TypeVar("T")
 
 
 class LeadershipLostError(Exception):
@@ -73,7 +71,7 @@ class Leadership:
 
     def __init__(  # noqa: PLR0913 - all named, all needed
         self,
-        api: client.ApiClient,
+        api: KubeApi,
         *,
         namespace: str,
         name: str,
@@ -86,8 +84,8 @@ class Leadership:
         times: LeaseTimes | None = None,
     ) -> None:
         self.identity = identity
-        self._leases = client.CoordinationV1Api(api)
-        self._reachability = reachability_of(api)
+        self._api = api
+        self._reachability = api.reachability
         self._namespace = namespace
         self._name = name
         self._utc_now = utc_now
@@ -97,7 +95,7 @@ class Leadership:
         self._reconnect = reconnect
         self._times = times or LeaseTimes()
         self._seen: LeaseObservation | None = None
-        self._lease: client.V1Lease | None = None
+        self._lease: Lease | None = None
         """The Lease as last written by us; after a write of another process, our next one is
         refused."""
         self._deadline: float | None = None
@@ -169,8 +167,8 @@ class Leadership:
             async with asyncio.timeout(self._times.release):
                 # Read first: an interrupted write may have acquired or renewed the Lease.
                 lease = await self._read()
-                while lease is not None and _spec(lease).holder_identity == self.identity:
-                    if await self._replace(lease, self._spec_of_nobody(_spec(lease))) is not None:
+                while lease is not None and lease.holder == self.identity:
+                    if await self._replace(self._released(lease)) is not None:
                         log.about_process(self.identity).info("released the Lease")
                         return
                     lease = await self._read()
@@ -220,90 +218,82 @@ class Leadership:
         if not await self._write(lease):
             raise ConflictError("others keep writing to the Lease")
 
-    def _observe(self, lease: client.V1Lease | None, now: float) -> LeaseObservation | None:
+    def _observe(self, lease: Lease | None, now: float) -> LeaseObservation | None:
         if lease is None:
             return None
-        spec = _spec(lease)
-        duration = spec.lease_duration_seconds or self._times.duration
-        return observe(self._seen, spec.holder_identity, spec.renew_time, duration, now)
+        duration = lease.duration or self._times.duration
+        return observe(self._seen, lease.holder, lease.renewed_at, duration, now)
 
-    async def _write(self, lease: client.V1Lease | None) -> bool:
+    async def _write(self, lease: Lease | None) -> bool:
         """Write us as the holder; None: create the Lease; False if another process was faster."""
         sent = self._clock()
         self._has_written = True
         if lease is None:
             written = await self._create()
         else:
-            written = await self._replace(lease, self._spec_of_ours(_spec(lease)))
+            written = await self._replace(self._held(lease))
         if written is None:
             return False
         self._lease = written
         self._deadline = sent + self._times.renew_deadline
         return True
 
-    async def _read(self) -> client.V1Lease | None:
+    async def _read(self) -> Lease | None:
         try:
-            return await self._ask(self._leases.read_namespaced_lease(self._name, self._namespace))
+            return await self._ask(self._api.get(LEASES.path(self._namespace, self._name)))
         except GoneError:
             return None
 
-    async def _create(self) -> client.V1Lease | None:
+    async def _create(self) -> Lease | None:
         """Create the Lease; None if it exists already."""
-        metadata = client.V1ObjectMeta(
-            name=self._name, labels={MANAGED_BY_LABEL: MANAGED_BY}, annotations=dict(self._notes())
-        )
-        body = client.V1Lease(metadata=metadata, spec=self._spec_of_ours(client.V1LeaseSpec()))
+        metadata = {"name": self._name, "labels": {MANAGED_BY_LABEL: MANAGED_BY}}
+        lease = self._held(replace(NOBODY, metadata=metadata))
         try:
-            return await self._ask(self._leases.create_namespaced_lease(self._namespace, body))
+            return await self._ask(self._api.create(LEASES.path(self._namespace), lease.body()))
         except ConflictError:
             return None
 
-    async def _replace(
-        self, lease: client.V1Lease, spec: client.V1LeaseSpec
-    ) -> client.V1Lease | None:
-        """Replace the Lease that was read; None if it has changed since."""
-        metadata = (lease.metadata or client.V1ObjectMeta()).model_copy()
-        metadata.annotations = {**(metadata.annotations or {}), **self._notes()}
-        body = client.V1Lease(metadata=metadata, spec=spec)
+    async def _replace(self, lease: Lease) -> Lease | None:
+        """Replace the Lease that `lease` was made from; None if it has changed since."""
+        path = LEASES.path(self._namespace, self._name)
         try:
-            return await self._ask(
-                self._leases.replace_namespaced_lease(self._name, self._namespace, body)
-            )
+            return await self._ask(self._api.replace(path, lease.body()))
         except (ConflictError, GoneError):
             return None
 
-    async def _ask(self, request: Awaitable[T]) -> T:
+    async def _ask(self, request: Awaitable[Json]) -> Lease:
         begun_at = self._reachability.now()
         with translated(f"Lease {self._namespace}/{self._name}"):
             try:
                 async with asyncio.timeout(self._times.request):
-                    return await request
+                    return read_lease(await request)
             except TimeoutError:
                 text = f"no reply within {self._times.request:g} s"
                 self._reachability.failed(begun_at, text)
                 raise
 
-    def _spec_of_ours(self, before: client.V1LeaseSpec) -> client.V1LeaseSpec:
-        now = _micro_time(self._utc_now())
-        acquired, transitions = before.acquire_time, before.lease_transitions
-        if before.holder_identity != self.identity:
-            acquired = now
-            transitions = 0 if transitions is None else transitions + 1
-        return client.V1LeaseSpec(
-            holder_identity=self.identity,
-            lease_duration_seconds=self._times.duration,
-            acquire_time=acquired and _micro_time(acquired),
-            renew_time=now,
-            lease_transitions=transitions,
+    def _held(self, before: Lease) -> Lease:
+        """The Lease as held by us, renewed now."""
+        now, is_ours = self._utc_now(), before.holder == self.identity
+        transitions = 0 if before.transitions is None else before.transitions + 1
+        return replace(
+            before.with_annotations(self._notes()),
+            holder=self.identity,
+            duration=self._times.duration,
+            acquired_at=before.acquired_at if is_ours else now,
+            renewed_at=now,
+            transitions=before.transitions if is_ours else transitions,
         )
 
-    def _spec_of_nobody(self, before: client.V1LeaseSpec) -> client.V1LeaseSpec:
-        now = _micro_time(self._utc_now())
-        return client.V1LeaseSpec(
-            lease_duration_seconds=1,
-            acquire_time=now,
-            renew_time=now,
-            lease_transitions=before.lease_transitions,
+    def _released(self, before: Lease) -> Lease:
+        """The Lease as held by no process."""
+        now = self._utc_now()
+        return replace(
+            before.with_annotations(self._notes()),
+            holder="",
+            duration=1,
+            acquired_at=now,
+            renewed_at=now,
         )
 
     def _log_change(self, level: int, text: str) -> None:
@@ -311,15 +301,6 @@ class Leadership:
         is_repeat = text == self._logged or not self._reachability.is_reachable
         log.log(logging.DEBUG if is_repeat else level, "%s", text)
         self._logged = text
-
-
-def _spec(lease: client.V1Lease) -> client.V1LeaseSpec:
-    return lease.spec or client.V1LeaseSpec()
-
-
-def _micro_time(moment: datetime) -> datetime:
-    """An instant that is written with its fraction, as Kubernetes' MicroTime requires."""
-    return moment if moment.microsecond else moment.replace(microsecond=1)
 
 
 def _describe(error: Exception) -> str:

@@ -2,16 +2,15 @@
 
 import json
 
-from kubernetes.aio.client import ApiClient, CoreV1Api, V1ConfigMap, V1ObjectMeta
 from pydantic import ValidationError
 
 from scriptix_operator.api.names import MANAGED_BY, MANAGED_BY_LABEL
 from scriptix_operator.core.ledger.ledger import Ledger
+from scriptix_operator.kube.api import CONFIG_MAPS, Json, KubeApi, map_of
 from scriptix_operator.kube.errors import ConflictError, GoneError, translated
 
 __all__ = ["LedgerConfigMap", "LedgerUnreadableError", "dump"]
 
-TIMEOUT = 15.0
 ENTRY = "ledger"
 """The key of the ConfigMap's data."""
 
@@ -34,8 +33,8 @@ class LedgerConfigMap:
         name: Name of the ConfigMap.
     """
 
-    def __init__(self, api: ApiClient, namespace: str, name: str) -> None:
-        self._core = CoreV1Api(api)
+    def __init__(self, api: KubeApi, namespace: str, name: str) -> None:
+        self._api = api
         self._namespace = namespace
         self._name = name
         self._what = f"ledger {namespace}/{name}"
@@ -49,14 +48,12 @@ class LedgerConfigMap:
         """
         try:
             with translated(f"get {self._what}"):
-                found = await self._core.read_namespaced_config_map(
-                    self._name, self._namespace, _request_timeout=TIMEOUT
-                )
+                found = await self._api.get(CONFIG_MAPS.path(self._namespace, self._name))
+                version, data = _version(found), map_of(found, "data")
         except GoneError:
             return None
-        version = _version(found)
         try:
-            return Ledger.model_validate_json((found.data or {})[ENTRY]), version
+            return Ledger.model_validate_json(data[ENTRY]), version
         except KeyError:
             raise LedgerUnreadableError(version, f"it has no data.{ENTRY}") from None
         except ValidationError as error:
@@ -74,27 +71,19 @@ class LedgerConfigMap:
             ConflictError: The cluster has another version.
             KubeError: The API server refused the write, or did not reply; then it may be written.
         """
-        body = V1ConfigMap(
-            metadata=V1ObjectMeta(
-                name=self._name,
-                labels={MANAGED_BY_LABEL: MANAGED_BY},
-                resource_version=version,
-            ),
-            data={ENTRY: dump(ledger)},
-        )
+        metadata: Json = {"name": self._name, "labels": {MANAGED_BY_LABEL: MANAGED_BY}}
+        body: Json = {"metadata": metadata, "data": {ENTRY: dump(ledger)}}
         try:
             with translated(f"write {self._what}"):
                 if version is None:
-                    written = await self._core.create_namespaced_config_map(
-                        self._namespace, body, _request_timeout=TIMEOUT
-                    )
+                    written = await self._api.create(CONFIG_MAPS.path(self._namespace), body)
                 else:
-                    written = await self._core.replace_namespaced_config_map(
-                        self._name, self._namespace, body, _request_timeout=TIMEOUT
-                    )
+                    metadata["resourceVersion"] = version
+                    path = CONFIG_MAPS.path(self._namespace, self._name)
+                    written = await self._api.replace(path, body)
+                return _version(written)
         except GoneError as error:
             raise ConflictError(f"{self._what} was deleted meanwhile") from error
-        return _version(written)
 
 
 def dump(ledger: Ledger) -> str:
@@ -103,5 +92,5 @@ def dump(ledger: Ledger) -> str:
     return json.dumps(dumped, separators=(",", ":"), sort_keys=True)
 
 
-def _version(found: V1ConfigMap) -> str:
-    return (found.metadata and found.metadata.resource_version) or ""
+def _version(found: Json) -> str:
+    return str(map_of(found, "metadata").get("resourceVersion", ""))

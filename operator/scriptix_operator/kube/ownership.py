@@ -13,9 +13,6 @@ The owner reference with `controller: true` decides; without any owner reference
 
 from enum import Enum
 
-from kubernetes.aio.client import V1ConfigMap, V1ObjectMeta, V1OwnerReference
-
-from scriptix_operator.api.base import replace
 from scriptix_operator.api.names import (
     API_VERSION,
     GROUP,
@@ -26,13 +23,13 @@ from scriptix_operator.api.names import (
     TRAINING_LABEL,
 )
 from scriptix_operator.core.model.owner import Owner
+from scriptix_operator.kube.api import Json, map_of
 
 __all__ = [
     "Control",
     "control_of",
     "describe_controller",
     "labels_of",
-    "metadata_of",
     "reference_to",
     "reference_to_dead",
 ]
@@ -49,26 +46,26 @@ class Control(Enum):
     FOREIGN = "foreign"
 
 
-def control_of(found: V1ConfigMap, owner: Owner) -> Control:
+def control_of(found: Json, owner: Owner) -> Control:
     """The relation of `found` to `owner`."""
     controller = _controller(found)
     if controller is None:
         return Control.RESTORED if _is_restored(found, owner) else Control.FOREIGN
-    if controller.uid == owner.uid:
+    if controller.get("uid") == owner.uid:
         return Control.OURS
     is_namesake = (
-        controller.api_version.split("/")[0] == GROUP
-        and controller.kind == KIND
-        and controller.name == owner.name
+        str(controller.get("apiVersion")).split("/")[0] == GROUP
+        and controller.get("kind") == KIND
+        and controller.get("name") == owner.name
     )
     return Control.DEAD if is_namesake else Control.FOREIGN
 
 
-def _is_restored(found: V1ConfigMap, owner: Owner) -> bool:
-    metadata = metadata_of(found)
-    labels = metadata.labels or {}
+def _is_restored(found: Json, owner: Owner) -> bool:
+    metadata = map_of(found, "metadata")
+    labels = map_of(metadata, "labels")
     return (
-        not metadata.owner_references
+        not metadata.get("ownerReferences")
         and labels.get(MANAGED_BY_LABEL) == MANAGED_BY
         and labels.get(TRAINING_LABEL) == owner.name
         and RUN_LABEL in labels
@@ -80,31 +77,30 @@ def labels_of(owner: Owner, run_id: str) -> dict[str, str]:
     return {MANAGED_BY_LABEL: MANAGED_BY, TRAINING_LABEL: owner.name, RUN_LABEL: run_id}
 
 
-def reference_to(owner: Owner) -> V1OwnerReference:
+def reference_to(owner: Owner) -> Json:
     """The owner reference; blockOwnerDeletion would need permission for the owner's finalizers."""
-    return V1OwnerReference(
-        api_version=API_VERSION, kind=KIND, name=owner.name, uid=owner.uid, controller=True
-    )
+    return {
+        "apiVersion": API_VERSION,
+        "kind": KIND,
+        "name": owner.name,
+        "uid": owner.uid,
+        "controller": True,
+    }
 
 
-def reference_to_dead(owner: Owner) -> V1OwnerReference:
+def reference_to_dead(owner: Owner) -> Json:
     """An owner reference to an earlier resource of the same name, whose uid is unknown."""
-    return replace(reference_to(owner), uid=NO_UID)
+    return {**reference_to(owner), "uid": NO_UID}
 
 
-def metadata_of(found: V1ConfigMap) -> V1ObjectMeta:
-    """The metadata of a ConfigMap, which is optional in the type of the client."""
-    return found.metadata or V1ObjectMeta()
-
-
-def describe_controller(found: V1ConfigMap) -> str | None:
+def describe_controller(found: Json) -> str | None:
     """The controller of a ConfigMap, for users; None: the ConfigMap has none."""
     controller = _controller(found)
     if controller is None:
         return None
-    return f"{controller.kind} {controller.name} ({controller.uid})"
+    return f"{controller.get('kind')} {controller.get('name')} ({controller.get('uid')})"
 
 
-def _controller(found: V1ConfigMap) -> V1OwnerReference | None:
-    references = metadata_of(found).owner_references or []
-    return next((reference for reference in references if reference.controller), None)
+def _controller(found: Json) -> Json | None:
+    references: list[Json] = map_of(found, "metadata").get("ownerReferences") or []
+    return next((reference for reference in references if reference.get("controller")), None)

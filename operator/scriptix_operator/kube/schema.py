@@ -1,16 +1,13 @@
 """Checks that the CRD in the cluster can hold what this operator writes."""
 
-from typing import Any
-
-from kubernetes.aio.client import ApiClient, CustomObjectsApi
-
 from scriptix_operator.api.crd import missing_fields
 from scriptix_operator.api.names import CRD_NAME
+from scriptix_operator.kube.api import KubeApi, ResourceType
 from scriptix_operator.kube.errors import GoneError, translated
 
 __all__ = ["SchemaError", "SchemaMissingError", "check_schema"]
 
-TIMEOUT = 15.0
+CRDS = ResourceType("apiextensions.k8s.io", "v1", "customresourcedefinitions")
 SHOWN = 5
 
 
@@ -22,7 +19,7 @@ class SchemaMissingError(SchemaError):
     """There is no CRD; it may be about to be re-created."""
 
 
-async def check_schema(api: ApiClient) -> None:
+async def check_schema(api: KubeApi) -> None:
     """Check that the installed CRD has every field that the operator writes.
 
     Raises:
@@ -32,14 +29,7 @@ async def check_schema(api: ApiClient) -> None:
     """
     try:
         with translated(f"get CustomResourceDefinition {CRD_NAME}"):
-            # Read untyped: the typed client would drop unknown fields.
-            installed: Any = await CustomObjectsApi(api).get_cluster_custom_object(
-                "apiextensions.k8s.io",
-                "v1",
-                "customresourcedefinitions",
-                CRD_NAME,
-                _request_timeout=TIMEOUT,
-            )
+            installed = await api.get(CRDS.path(name=CRD_NAME))
     except GoneError as error:
         raise SchemaMissingError(
             f"CustomResourceDefinition {CRD_NAME} is not installed; apply the output of "

@@ -4,8 +4,6 @@ import base64
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from kubernetes.aio.client import ApiClient, CoreV1Api
-
 from scriptix_operator.api.names import DEFAULT_SECRET, DEFAULT_SECRET_KEY
 from scriptix_operator.api.reasons import FailureReason
 from scriptix_operator.api.status import Failure
@@ -15,11 +13,10 @@ from scriptix_operator.core.status.conditions import may_be_running
 from scriptix_operator.core.status.failure_catalog import Cause
 from scriptix_operator.core.status.failures import failure
 from scriptix_operator.core.status.texts import secret_texts
+from scriptix_operator.kube.api import SECRETS, KubeApi, map_of
 from scriptix_operator.kube.errors import GoneError, RefusedError, translated
 
 __all__ = ["DefaultKey", "KeyUnavailableError", "Keys"]
-
-TIMEOUT = 15.0
 
 
 class KeyUnavailableError(Exception):
@@ -62,14 +59,14 @@ class Keys:
 
     def __init__(
         self,
-        api: ApiClient,
+        api: KubeApi,
         default: DefaultKey,
         *,
         ttl: float,
         clock: Callable[[], float],
         hide: Callable[[str], None],
     ) -> None:
-        self._core = CoreV1Api(api)
+        self._api = api
         self._default = default
         self._ttl = ttl
         self._clock = clock
@@ -136,9 +133,7 @@ class Keys:
             return known[1]
         try:
             with translated(f"get Secret {namespace}/{name}"):
-                secret = await self._core.read_namespaced_secret(
-                    name, namespace, _request_timeout=TIMEOUT
-                )
+                secret = map_of(await self._api.get(SECRETS.path(namespace, name)), "data")
         except GoneError as error:
             self._remembered.pop((namespace, name), None)
             raise SecretMissingError(
@@ -154,7 +149,7 @@ class Keys:
                     cause=Cause.SECRET_FORBIDDEN,
                 )
             ) from error
-        data = {name: str(value) for name, value in (secret.data or {}).items()}
+        data = {name: str(value) for name, value in secret.items()}
         self._remembered[namespace, name] = (now, data)
         return data
 

@@ -3,17 +3,17 @@
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
-from kubernetes.aio.client import ApiClient, CustomObjectsApi
-
-from scriptix_operator.api.names import API_VERSION, GROUP, KIND, PLURAL, VERSION
+from scriptix_operator.api.names import API_VERSION, GROUP, KIND, MANAGED_BY, PLURAL, VERSION
 from scriptix_operator.api.status import MAX_CONDITIONS, TrainingStatus
 from scriptix_operator.core.model.training import Training, TrainingKey
+from scriptix_operator.kube.api import Json, KubeApi, ResourceType, map_of
 from scriptix_operator.kube.errors import RefusedError, UnavailableError, translated
 from scriptix_operator.kube.merge_patch import merge_patch
 from scriptix_operator.kube.parsing import Raw, UnreadableError, key_of, parse_training
 
 __all__ = [
     "ALL",
+    "TRAININGS",
     "Raw",
     "Trainings",
     "UnreadableError",
@@ -27,8 +27,9 @@ __all__ = [
 ALL = ""
 """In place of a namespace: all namespaces, with one list."""
 
-TIMEOUT = 15.0
-"""Seconds for one request to the API server."""
+TRAININGS = ResourceType(GROUP, VERSION, PLURAL)
+NO_RESOURCE = f"{GROUP}/none=none"
+"""A label selector."""
 PAGE = 500
 """Resources in one page of a list request, so that replies stay small."""
 
@@ -67,8 +68,8 @@ class Trainings:
         api: The cluster.
     """
 
-    def __init__(self, api: ApiClient) -> None:
-        self._objects = CustomObjectsApi(api)
+    def __init__(self, api: KubeApi) -> None:
+        self._api = api
 
     async def all(self, namespace: str = ALL) -> AsyncIterator[Raw]:
         """All resources of a namespace, page by page: thousands are never in memory at once.
@@ -99,37 +100,23 @@ class Trainings:
             KubeError: The namespace cannot be watched.
         """
         with translated(f"watch {PLURAL}"):
-            await self._objects.list_namespaced_custom_object(
-                GROUP,
-                VERSION,
-                namespace,
-                PLURAL,
-                watch=True,
-                timeout_seconds=1,
-                label_selector=f"{GROUP}/none=none",
-                _request_timeout=TIMEOUT,
+            await self._api.send(
+                "GET",
+                TRAININGS.path(namespace),
+                {"watch": "true", "timeoutSeconds": "1", "labelSelector": NO_RESOURCE},
             )
 
     async def _page(
         self, namespace: str, token: str | None, limit: int = PAGE
     ) -> tuple[list[Raw], str | None]:
-        options: dict[str, Any] = {"limit": limit, "_request_timeout": TIMEOUT}
-        if token:
-            options["_continue"] = token
+        query = {"limit": str(limit), **({"continue": token} if token else {})}
         with translated(f"list {PLURAL}"):
-            if namespace == ALL:
-                page = await self._objects.list_cluster_custom_object(
-                    GROUP, VERSION, PLURAL, **options
-                )
-            else:
-                page = await self._objects.list_namespaced_custom_object(
-                    GROUP, VERSION, namespace, PLURAL, **options
-                )
-        read = _object(page)
-        items, metadata = read.get("items"), read.get("metadata")
-        if not isinstance(items, list) or not isinstance(metadata, dict):
+            page = await self._api.get(TRAININGS.path(namespace), query)
+            next_page = map_of(page, "metadata").get("continue")
+        items = page.get("items")
+        if not isinstance(items, list):
             raise UnavailableError(f"list {PLURAL}: the reply is not a list")
-        return items, metadata.get("continue")
+        return items, next_page
 
     async def get(self, key: TrainingKey) -> Training:
         """The current version of a resource.
@@ -140,10 +127,8 @@ class Trainings:
             KubeError: The API server did not return the resource.
         """
         with translated(f"get {key}"):
-            raw = await self._objects.get_namespaced_custom_object(
-                GROUP, VERSION, key.namespace, PLURAL, key.name, _request_timeout=TIMEOUT
-            )
-        return parse_training(_object(raw))
+            raw = await self._api.get(TRAININGS.path(key.namespace, key.name))
+        return parse_training(raw)
 
     async def write_status(self, training: Training, status: TrainingStatus) -> Training:
         """Replace the status of `training` by `status`, unless the resource has changed since.
@@ -183,29 +168,15 @@ class Trainings:
         Raises:
             ConflictError, GoneError, RefusedError, KubeError: As write_status.
         """
-        body = {
+        body: Json = {
             "apiVersion": API_VERSION,
             "kind": KIND,
             "metadata": {"resourceVersion": resource_version, "uid": uid},
             "status": patch,
         }
         with translated(f"write status of {key}"):
-            raw = await self._objects.patch_namespaced_custom_object_status(
-                GROUP,
-                VERSION,
-                key.namespace,
-                PLURAL,
-                key.name,
+            return await self._api.merge(
+                TRAININGS.path(key.namespace, key.name, "status"),
                 body,
-                field_manager="scriptix-operator",
-                field_validation="Strict",
-                _content_type="application/merge-patch+json",
-                _request_timeout=TIMEOUT,
+                {"fieldManager": MANAGED_BY, "fieldValidation": "Strict"},
             )
-        return _object(raw)
-
-
-def _object(raw: object) -> Raw:
-    if not isinstance(raw, dict):
-        raise RefusedError(f"the API server gave {type(raw).__name__} in place of an object")
-    return raw

@@ -11,9 +11,7 @@ import time
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Final, NoReturn, Self
 
-from kubernetes.aio.client import ApiClient
-
-from scriptix_operator.kube.connection import reachability_of
+from scriptix_operator.kube.api import KubeApi
 from scriptix_operator.kube.embedded import EmbeddedKopf, Sink, describe_scopes
 from scriptix_operator.kube.errors import KubeError
 from scriptix_operator.kube.problems import ProblemReports
@@ -54,7 +52,7 @@ class Watch:
 
     def __init__(
         self,
-        api: ApiClient,
+        api: KubeApi,
         namespaces: Collection[str],
         problems: ProblemReports,
         reconnect: Callable[[], Awaitable[None]],
@@ -72,7 +70,7 @@ class Watch:
         self._problems = problems
         self._changed = asyncio.Event()
         self._kopf: EmbeddedKopf | None = None
-        self._reachability = reachability_of(api)
+        self._reachability = api.reachability
         self._said = ""
         self._logged = ""
         """Why the watch fails, as logged last; empty: no line says that the watch fails."""
@@ -149,7 +147,7 @@ class Watch:
 
     async def _watch(self, sink: Sink, beat: Callable[[], None]) -> None:
         """Run one Kopf until it ends, hangs, or another set of namespaces is wanted."""
-        kopf = self._kopf = EmbeddedKopf(self._api.configuration, self._wanted, sink)
+        kopf = self._kopf = EmbeddedKopf(self._api.config, self._wanted, sink)
         kopf.start()
         open_at, self._is_failing = time.monotonic(), True
         while not (kopf.ended.done() or self._changed.is_set()):

@@ -11,7 +11,6 @@ from datetime import datetime
 from typing import Any, cast
 
 import pytest
-from kubernetes.aio.client import ApiClient, Configuration
 
 from scriptix_operator.api.times import format_time
 from scriptix_operator.core.model.training import Training, TrainingKey
@@ -30,6 +29,7 @@ from scriptix_operator.engine.coverage import Coverage
 from scriptix_operator.engine.schedulers import KeySchedulers
 from scriptix_operator.engine.store import TrainingStore
 from scriptix_operator.engine.work_queue import WorkQueue
+from scriptix_operator.kube.connection import connect
 from scriptix_operator.kube.errors import GoneError, KubeError, RefusedError, UnavailableError
 from scriptix_operator.kube.events import Events
 from scriptix_operator.kube.leadership import LeadershipLostError
@@ -37,6 +37,7 @@ from scriptix_operator.kube.trainings import Raw, dump_status
 from scriptix_operator.telemetry.health import Problems
 from scriptix_operator.telemetry.metrics import Metrics
 from tests.unit.core.builders import EIGHT, a_training, followed
+from tests.unit.kube.clusters import a_cluster
 from tests.unit.log_lines import fields_of
 
 TIMEOUT = 10.0
@@ -189,7 +190,7 @@ class Bench:
 @asynccontextmanager
 async def _bench(*namespaces: str) -> AsyncIterator[Bench]:
     # No server listens there: events are best effort.
-    async with ApiClient(Configuration(host="http://127.0.0.1:9")) as api:
+    async with connect(a_cluster("http://127.0.0.1:9")) as api:
         yield Bench(Events(api, "operator-0"), *namespaces)
 
 

@@ -5,10 +5,10 @@ import logging
 import socket
 
 import pytest
-from kubernetes.aio.client import Configuration, CoordinationV1Api
 
-from scriptix_operator.kube.connection import connect, reachability_of
+from scriptix_operator.kube.connection import connect
 from scriptix_operator.kube.errors import KubeError, UnavailableError, translated
+from tests.unit.kube.clusters import a_cluster
 
 REPLY = b"HTTP/1.1 503 X\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
@@ -19,16 +19,16 @@ async def test_requests_log_an_outage_of_the_api_server(caplog: pytest.LogCaptur
     away = socket.socket()
     away.bind(("127.0.0.1", 0))
     host = f"http://127.0.0.1:{away.getsockname()[1]}"
-    async with connect(Configuration(host=host)) as api:
+    async with connect(a_cluster(host)) as api:
 
         async def ask() -> None:
             with pytest.raises(KubeError) as raised, translated("read"):
-                await CoordinationV1Api(api).read_namespaced_lease("a", "b", _request_timeout=10.0)
+                await api.get("/version")
             assert isinstance(raised.value, UnavailableError)
 
         for _ in range(2):
             await ask()
-        assert not reachability_of(api).is_reachable
+        assert not api.reachability.is_reachable
 
         async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             await reader.readuntil(b"\r\n\r\n")
@@ -39,7 +39,7 @@ async def test_requests_log_an_outage_of_the_api_server(caplog: pytest.LogCaptur
         async with await asyncio.start_server(answer, sock=away):
             for _ in range(2):
                 await ask()
-        assert reachability_of(api).is_reachable
+        assert api.reachability.is_reachable
     said = [record.getMessage() for record in caplog.records]
     assert len(said) == 2
     assert said[0].startswith("the API server is unreachable: ClientConnectorError ")
