@@ -43,6 +43,9 @@ REQUEST_TIMEOUT = 15.0
 BACKOFFS = (1.0, 1.0, 2.0, 3.0)
 """Seconds between the attempts of one request, each below `IDLE_LIMIT`. After the last one Kopf
 ends, and is restarted."""
+SILENCE_LIMIT = 70.0
+"""Seconds without an event after which a stream is reopened. The API server sends a bookmark at
+least each minute, so a stream that is silent for longer has lost its connection."""
 TEXT_LIMIT = 512
 
 Sink = Callable[[str | None, dict[str, Any]], None]
@@ -262,4 +265,5 @@ def _settings() -> kopf.OperatorSettings:
     settings.networking.error_backoffs = BACKOFFS
     settings.queueing.exit_timeout = 1.0
     settings.watching.chunk_size = PAGE
+    settings.watching.inactivity_timeout = SILENCE_LIMIT
     return settings
