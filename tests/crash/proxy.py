@@ -1,8 +1,9 @@
-"""A proxy before the API server that refuses requests, loses a reply, or adds watch events.
+"""A proxy before the API server that refuses or delays requests, loses a reply, or changes a watch.
 
 The proxy speaks plain http on loopback and forwards requests as administrator, watches included.
 """
 
+import asyncio
 import json
 import ssl
 import time
@@ -31,6 +32,7 @@ REASONS = {
     403: "Forbidden",
     404: "NotFound",
     409: "Conflict",
+    410: "Expired",
     500: "InternalError",
     503: "ServiceUnavailable",
 }
@@ -67,6 +69,10 @@ class Proxy:
     refuse: Callable[[web.Request], int | None] = lambda _: None
     watches: dict[web.StreamResponse, str] = field(default_factory=dict)
     """The open watch streams of trainings, and their namespaces; an empty one is for all."""
+    silent: set[web.StreamResponse] = field(default_factory=set)
+    """The watch streams that stay open and deliver nothing more."""
+    delay: float = 0.0
+    """Seconds that each request waits before it is forwarded."""
     writes: list[Write] = field(default_factory=list)
     _counts: Counter[str] = field(default_factory=Counter)
 
@@ -89,6 +95,7 @@ class Proxy:
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Forward a request, and stream its reply back."""
         self.on_request(request)
+        await asyncio.sleep(self.delay)
         if (status := self.refuse(request)) is not None:
             return _refusal(status)
         if request.method in {"GET", "HEAD", "OPTIONS"}:
@@ -116,7 +123,8 @@ class Proxy:
                 self.watches[response] = namespace
             try:
                 async for part in answer.content.iter_any():
-                    await response.write(part)
+                    if response not in self.silent:
+                        await response.write(part)
                 await response.write_eof()
             finally:
                 self.watches.pop(response, None)

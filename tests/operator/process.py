@@ -22,6 +22,10 @@ class Process(Protocol):
     """The part of asyncio's Process that a lab uses."""
 
     @property
+    def pid(self) -> int:
+        """The process id."""
+
+    @property
     def returncode(self) -> int | None:
         """The exit status; None while the process runs."""
 
@@ -75,6 +79,11 @@ class Operator:
         """URL of the health endpoints and metrics."""
         port = (await self.printed(r"served on port (\d+)"))[1]
         return f"http://127.0.0.1:{port}"
+
+    @property
+    def pid(self) -> int:
+        """The process id."""
+        return self._process.pid
 
     @property
     def runs(self) -> bool:

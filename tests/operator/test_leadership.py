@@ -10,7 +10,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -27,6 +27,7 @@ from scriptix_operator.kube.connection import configure, connect, reconnect
 from scriptix_operator.kube.leadership import Leadership, LeadershipLostError, new_identity
 from scriptix_operator.telemetry.health import Problems
 from tests.controlplane.cluster import ControlPlane
+from tests.operator.gate import Gate
 
 QUICK = LeaseTimes(duration=2, renew_deadline=1.5, retry=0.1, request=0.5, release=5.0)
 PATIENT = LeaseTimes(duration=120, renew_deadline=90.0, retry=0.1, request=1.0, release=5.0)
@@ -145,62 +146,6 @@ async def loss(holding: asyncio.Task[Any]) -> str:
 
 
 @dataclass
-class Gate:
-    """A proxy before the API server that can be shut, or pass requests and no replies."""
-
-    target: int
-    port: int = 0
-    deaf: bool = False
-    _has_been_deaf: bool = False
-    _server: asyncio.Server | None = None
-    _open: set[asyncio.StreamWriter] = field(default_factory=set)
-
-    async def open(self) -> None:
-        """Pass everything."""
-        self.deaf = False
-        if self._server is None:
-            self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
-            self.port = self._server.sockets[0].getsockname()[1]
-
-    async def shut(self) -> None:
-        """Refuse connections and end the existing ones."""
-        if self._server is not None:
-            self._server.close()
-            for writer in self._open:
-                writer.transport.abort()
-            await self._server.wait_closed()
-            self._server = None
-            await until(lambda: not self._open)
-
-    def deaf_from_now(self) -> datetime:
-        """Return the time, and lose the reply to the first write, which follows at once."""
-        self.deaf, self._has_been_deaf = not self._has_been_deaf, True
-        return utc_now()
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            there, onward = await asyncio.open_connection("127.0.0.1", self.target)
-            async with asyncio.TaskGroup() as both:
-                both.create_task(self._copy(reader, onward, is_reply=False))
-                both.create_task(self._copy(there, writer, is_reply=True))
-        except* OSError:
-            writer.transport.abort()  # as a client sees a server that is gone
-
-    async def _copy(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, is_reply: bool
-    ) -> None:
-        self._open.add(writer)
-        try:
-            while data := await reader.read(65536):
-                if not (is_reply and self.deaf):
-                    writer.write(data)
-                    await writer.drain()
-        finally:
-            writer.transport.abort()
-            self._open.discard(writer)
-
-
-@dataclass
 class Gated:
     """A gate, and a client that uses it."""
 
@@ -213,8 +158,7 @@ async def gated(control_plane: ControlPlane) -> AsyncIterator[Gated]:
     configuration = await configure({"KUBECONFIG": str(control_plane.kubeconfig)})
     gate = Gate(int(configuration.server.rpartition(":")[2]))
     await gate.open()
-    server = f"https://127.0.0.1:{gate.port}"
-    async with connect(replace(configuration, server=server)) as client:
+    async with connect(replace(configuration, server=gate.url)) as client:
         yield Gated(gate, client)
     await gate.shut()
 

@@ -251,9 +251,13 @@ async def _delete(lab: Lab) -> None:
 
 
 async def _overwrite(lab: Lab) -> None:
+    await _write(lab, "garbage")
+
+
+async def _write(lab: Lab, text: str) -> None:
     lab.control_plane.api.patch(
         f"/api/v1/namespaces/{lab.namespace}/configmaps/{NAME}",
-        json={"data": {"ledger": "garbage"}},
+        json={"data": {"ledger": text}},
         headers={"Content-Type": "application/merge-patch+json"},
     ).raise_for_status()
 
@@ -277,3 +281,35 @@ async def test_lost_ledger_is_rebuilt_while_the_operator_runs(lab: Lab, disturb:
     # The charge of the first start is rebuilt from status.
     assert {charge.model_id for group in ledger.charges.values() for charge in group} == {507, 508}
     assert phase_of(await lab.get("one")) == "Succeeded"
+
+
+async def test_ledger_emptied_by_hand_during_a_start_repeats_no_start(lab: Lab) -> None:
+    """A ledger that can be read, and has neither the charge nor the in-flight start."""
+    lab.model(509)
+    await lab.secret()
+    await lab.fault("drop_after", call="run")
+    operator = await lab.operator(start_grace_period="3s")
+    await lab.train("unknown", 509)
+    await lab.until_reason("unknown", "StartOutcomeUnknown")
+    await _write(lab, '{"serial": 0}')
+    done = await lab.until_phase("unknown", "Succeeded")
+    assert done["status"]["run"]["ownership"] == "Unconfirmed"
+    lab.model(510)
+    await lab.train("next", 510)
+    await lab.until_phase("next", "Succeeded")
+    await operator.printed("the start ledger is read again: ")
+    assert [len(lab.posts(model)) for model in (509, 510)] == [1, 1]
+
+
+async def test_quota_for_config_maps_delays_the_ledger_and_all_starts(lab: Lab) -> None:
+    lab.model(511)
+    await lab.secret()
+    quota = lab.forbid_config_maps()
+    operator = await lab.operator()
+    await lab.train("delayed", 511)
+    await lab.until_reason("delayed", "StartLedgerNotWritable")
+    assert lab.posts() == []
+    assert operator.log.count("starts are disabled: ") == 1
+    assert lab.control_plane.api.delete(quota).is_success
+    await lab.until_phase("delayed", "Succeeded")
+    assert len(lab.posts()) == 1

@@ -1,5 +1,6 @@
 """Several watched namespaces, one of which the operator may not list, on a real API server."""
 
+import asyncio
 import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -195,6 +196,42 @@ async def test_lost_ledger_waits_for_the_unlisted_namespace(tenants: Tenants) ->
     await here.until_phase("here", "Succeeded")
     await there.until_phase("there", "Succeeded")
     assert (here.starts(731), here.starts(732)) == (1, 1)
+
+
+async def test_namespace_deleted_and_created_again_adopts_its_run(tenants: Tenants) -> None:
+    here, there = tenants.here, tenants.there
+    here.model(751, duration=8000)
+    here.model(752)
+    for lab in (here, there):
+        await lab.secret()
+    tenants.grant(there)
+    operator = await tenants.operator(resync_interval="1s")
+    await there.train("returning", 751)
+    await there.until_phase("returning", "Running")
+    # A finalizer of somebody else: the namespace stays Terminating, and the training in it.
+    await there.patch("returning", {"metadata": {"finalizers": ["example.com/hold"]}})
+    path = f"/api/v1/namespaces/{there.namespace}"
+    tenants.cluster.api.delete(path).raise_for_status()
+    await there.until("returning", lambda item: "deletionTimestamp" in item["metadata"])
+    await operator.printed(f"namespace {there.namespace} cannot be listed")  # no RoleBinding either
+    await here.admin("PATCH", "/models/751", {"finish": True})
+    await here.train("other", 752)
+    await here.until_phase("other", "Succeeded")
+    polls = sum(call.model == 751 for call in here.simulator.state.calls)
+    await there.patch("returning", {"metadata": {"finalizers": None}})
+    await asyncio.to_thread(
+        tenants.cluster.kubectl, "wait", "--for=delete", f"namespace/{there.namespace}"
+    )
+    assert sum(call.model == 751 for call in here.simulator.state.calls) == polls
+
+    # As GitOps does.
+    tenants.cluster.kubectl("create", "namespace", there.namespace)
+    tenants.grant(there)
+    await there.secret()
+    await there.train("returning", 751)
+    adopted = await there.until_phase("returning", "Succeeded")
+    assert adopted["status"]["run"]["ownership"] == "Adopted"
+    assert [len(here.posts(model)) for model in (751, 752)] == [1, 1]
 
 
 async def test_refused_namespace_keeps_its_resources(tenants: Tenants) -> None:

@@ -1,8 +1,11 @@
 """Lost replies to starts, and operators that crash: one run for each request, without a human."""
 
+from collections.abc import Awaitable, Callable
+
 import pytest
 
-from tests.operator.lab import Lab, condition_of, phase_of
+from scriptix_operator.api.names import LEASE
+from tests.operator.lab import Lab, Operator, condition_of, phase_of
 
 
 @pytest.mark.parametrize(
@@ -67,18 +70,42 @@ async def test_restarted_operator_continues_to_follow_runs(lab: Lab) -> None:
     assert lab.starts(203) == 1
 
 
-async def test_second_replica_takes_over(lab: Lab) -> None:
-    lab.model(204, duration=40)
+async def _terminate(_: Lab, leader: Operator) -> None:
+    leader.terminate()
+    assert await leader.ended() == 0
+    assert "released the Lease" in leader.log
+
+
+async def _kill(_: Lab, leader: Operator) -> None:
+    leader.kill()
+    await leader.ended()
+
+
+async def _delete_lease(lab: Lab, leader: Operator) -> None:
+    path = f"/apis/coordination.k8s.io/v1/namespaces/{lab.namespace}/leases/{LEASE}"
+    lab.control_plane.api.delete(path).raise_for_status()
+    assert await leader.ended() == 1
+    assert "leadership lost: the Lease is " in leader.log
+
+
+@pytest.mark.parametrize("lose", [_terminate, _kill, _delete_lease])
+async def test_second_replica_takes_over(
+    lab: Lab, lose: Callable[[Lab, Operator], Awaitable[None]]
+) -> None:
+    lab.model(204, duration=8000)
+    lab.model(205)
     await lab.secret()
     leader = await lab.operator()
     await leader.printed("leading")
     standby = await lab.operator()
-    await standby.printed("served on port")
+    await standby.printed("standing by for")
     await lab.train("shared", 204)
     await lab.until_phase("shared", "Running")
     assert "leading" not in standby.log
-    leader.kill()
-    await leader.ended()
+    await lose(lab, leader)
     await standby.printed("leading")
+    await lab.admin("PATCH", "/models/204", {"finish": True})
+    await lab.train("next", 205)
     await lab.until_phase("shared", "Succeeded")
-    assert lab.starts(204) == 1
+    await lab.until_phase("next", "Succeeded")
+    assert [len(lab.posts(model)) for model in (204, 205)] == [1, 1]

@@ -15,7 +15,7 @@ import pytest
 from aiohttp import web
 
 from scriptix_operator.api.names import PLURAL
-from scriptix_operator.kube import watch
+from scriptix_operator.kube import embedded, watch
 from scriptix_operator.kube.connection import configure, connect, reconnect
 from scriptix_operator.kube.watch import Watch
 from scriptix_operator.telemetry.health import Problems
@@ -131,6 +131,40 @@ async def test_watch_restarts_after_error_event(made: Watching, lab: Lab) -> Non
     await lab.train("next", 901)
     await made.sees("next")
     await made.until(lambda: made.problems.outstanding() == [])
+
+
+EXPIRED = {
+    "type": "ERROR",
+    "object": {"kind": "Status", "status": "Failure", "reason": "Expired", "code": 410},
+}
+
+
+@pytest.mark.parametrize("form", ["event", "reply"])
+async def test_expired_watch_lists_again(made: Watching, lab: Lab, form: str) -> None:
+    [stream] = made.proxy.watches
+    made.proxy.silent.add(stream)
+    await lab.train("missed", 901)
+    if form == "event":
+        await made.proxy.add(EXPIRED)
+    else:
+        made.proxy.refuse = refuse_requests(410, 1, only_watch=True)
+        await close_streams(made)
+    await made.sees("missed")
+    await lab.train("next", 902)
+    await made.sees("next")
+    await made.until(lambda: made.problems.outstanding() == [])
+
+
+async def test_silent_watch_is_replaced(
+    lab: Lab, cluster: ControlPlane, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(embedded, "SILENCE_LIMIT", 1.0)
+    async with watching(cluster, tmp_path, lab.namespace) as made:
+        await made.open()
+        made.proxy.silent.update(made.proxy.watches)
+        await lab.train("missed", 901)
+        await made.sees("missed")
+        assert made.problems.outstanding() == []
 
 
 async def test_watch_restarts_after_404_on_reconnect(made: Watching, lab: Lab) -> None:

@@ -1,10 +1,11 @@
 """Each threat of docs/threat-model.md names tests of its control, and these tests exist."""
 
-import ast
 import re
 from pathlib import Path
 
 import pytest
+
+from tests.unit.named_tests import missing_tests
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "threat-model.md").read_text(encoding="utf-8")
@@ -18,20 +19,7 @@ def test_threats_are_numbered_without_gaps() -> None:
 
 @pytest.mark.parametrize(("number", "tests"), ROWS, ids=[number for number, _ in ROWS])
 def test_the_tests_that_a_threat_names_exist(number: str, tests: str) -> None:
-    named = [name.strip() for name in tests.split(",")]
-    assert named != [""], number
-    for name in named:
-        file, _, function = name.partition("::")
-        tree = ast.parse((ROOT / file).read_text(encoding="utf-8"))
-        defined = {
-            node.name
-            for node in tree.body
-            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-        }
-        if function:
-            assert function in defined, name
-        else:
-            assert any(one.startswith("test_") for one in defined), name
+    assert missing_tests(tests) == [], number
 
 
 @pytest.mark.parametrize("asset", re.findall(r"^\| (A\d+) \|", TEXT, re.MULTILINE))

@@ -45,6 +45,9 @@ ends, and is restarted."""
 IDLE_TIMEOUT = 0.1
 """Seconds after which the task that handles the events of one resource ends. It keeps the resource
 that it handled last, so a list of thousands would be held in memory for the time."""
+SILENCE_LIMIT = 70.0
+"""Seconds without an event after which a stream is reopened. The API server sends a bookmark at
+least each minute, so a stream that is silent for longer has lost its connection."""
 TEXT_LIMIT = 512
 
 Sink = Callable[[str | None, dict[str, Any]], None]
@@ -278,4 +281,5 @@ def _settings() -> kopf.OperatorSettings:
     settings.queueing.idle_timeout = IDLE_TIMEOUT
     settings.watching.chunk_size = PAGE
     settings.persistence.diffbase_storage = _NoDiff()
+    settings.watching.inactivity_timeout = SILENCE_LIMIT
     return settings

@@ -6,6 +6,7 @@ observes its HTTP requests.
 """
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -24,6 +25,10 @@ the delays between the attempts of one request."""
 HEAD_TIMEOUT = 5.0
 """Seconds that the API server may take for the head of its reply to a watch request; Kopf itself
 would wait without end."""
+REPEAT_INTERVAL = 1.0
+"""Least seconds between two lists, or two watch requests, of one scope. Kopf repeats a request at
+once when its reply was cut off, and would flood an API server (or a load balancer) that cuts off
+each reply."""
 TEXT_LIMIT = 256
 
 Scope = str | None
@@ -41,6 +46,9 @@ class _Stream:
     """Whether a page of the list has arrived, and nothing has failed since."""
     is_refused: bool = False
     """Whether the last reply was HTTP 403."""
+    listed_at: float = -math.inf
+    watched_at: float = -math.inf
+    """When the last list, and the last watch request, began."""
 
     @property
     def is_open(self) -> bool:
@@ -77,6 +85,8 @@ class Streams:
         is_watch = "watch" in request.url.query
         self._under_way += 1
         try:
+            if stream is not None and "continue" not in request.url.query:
+                await self._pause(stream, is_watch=is_watch)
             response = await _in_time(handler(request), HEAD_TIMEOUT if is_watch else None)
         except Exception as error:
             self.is_answered, self.is_unreachable = False, True
@@ -97,6 +107,15 @@ class Streams:
         elif stream is not None:
             stream.is_listing, stream.is_refused = True, False
         return response
+
+    async def _pause(self, stream: _Stream, *, is_watch: bool) -> None:
+        """Wait until the request may be repeated; it begins then."""
+        before = stream.watched_at if is_watch else stream.listed_at
+        await asyncio.sleep(before + REPEAT_INTERVAL - self._clock())
+        if is_watch:
+            stream.watched_at = self._clock()
+        else:
+            stream.listed_at = self._clock()
 
     def active(self) -> None:
         """Note that Kopf has handled an event: a list of thousands delays its next request."""

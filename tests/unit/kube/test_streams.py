@@ -32,3 +32,27 @@ async def test_watch_request_without_a_reply_fails(monkeypatch: pytest.MonkeyPat
         with pytest.raises(TimeoutError):
             await observed.observe(request(WATCH), hang)
     assert observed.failing() == {"team-a": "TimeoutError no reply within 0 s"}
+
+
+@pytest.mark.parametrize("url", [LIST, WATCH], ids=["list", "watch"])
+async def test_request_whose_reply_is_cut_off_is_repeated_each_second(
+    monkeypatch: pytest.MonkeyPatch, url: URL
+) -> None:
+    now, asked = [100.0], list[tuple[URL, float]]()
+
+    async def advance(seconds: float) -> None:
+        now[0] += max(seconds, 0.0)
+
+    async def cut_off(sent: aiohttp.ClientRequest) -> Any:  # noqa: ANN401 - the part that is read
+        asked.append((sent.url, now[0]))
+        return SimpleNamespace(status=200, ok=True, closed=True)
+
+    monkeypatch.setattr(asyncio, "sleep", advance)
+    observed = Streams(frozenset({"team-a"}), lambda: now[0])
+    other, page = (WATCH, LIST)[url == WATCH], LIST.with_query({"continue": "page 2"})
+    for sent in (other, url, page, page, url, url):
+        await observed.observe(request(sent), cut_off)
+    now[0] += 60.0  # a stream that has ended at its time-out, or an expired one
+    await observed.observe(request(url), cut_off)
+    assert [at for to, at in asked if to == url] == [100.0, 101.0, 102.0, 162.0]
+    assert [at for to, at in asked if to != url] == [100.0] * 3
