@@ -14,13 +14,19 @@ Phases = dict[str, Figures]
 
 FLAKY: Shares = {"status": (0.3, {"status": 500}), "truncated": (0.1, {})}
 LOST: Shares = {"drop_after": (0.5, {}), "drop_before": (0.25, {})}
-CALLS = 20_000
+CALLS = 5_000
 """Calls whose fault is drawn; more than a row makes."""
 LENIENT = ("--server=lenient",)
 """The simulator starts a model that runs or has run: a second start is a second run."""
 UNCHANGED = {"status": 3, "progress": 20, "duration": "8000h"}
 """A run whose progress does not change while the row lasts."""
 DOCUMENTED = ("5/1h", "100/1m")
+SCALED = {
+    "SCRIPTIX_POST_TIMEOUT": "2s",
+    "SCRIPTIX_START_GRACE_PERIOD": "500ms",
+}
+"""Durations of the start protocol, scaled as the run is: with the defaults, a start whose reply is
+lost is repeated 45 s later at the earliest, which is longer than the run."""
 
 
 def _ready(seconds: int) -> dict[str, object]:
@@ -146,6 +152,7 @@ ROWS: Mapping[str, Row] = {
         interval=2,
         script=_ready(30),
         options=LENIENT,
+        settings=SCALED,
     ),
     "lost-replies": Row(
         about="30 resources, runs of 20 s, a poll every 2 s; half of the starts act without a "

@@ -12,6 +12,7 @@ from bench.real.results import Results
 from bench.real.rows import TINY
 from bench.real.scene import Place, run_row
 from bench.real.simulator import drawn_faults
+from bench.real.stacks import profile
 from bench.real.subject import BASELINE, OPERATOR, Side
 from bench.real.tables import reports
 from bench.real.writes import writes_in
@@ -172,3 +173,15 @@ def test_tables_have_a_row_for_each_side() -> None:
     for report in reports(results(plain=FIGURES)):
         rows = lines_of(report)[6:]
         assert [row.split("  ")[0] for row in rows] == ["plain, operator", "plain, baseline"]
+
+
+def test_profile_has_the_shares_of_packages_and_functions() -> None:
+    lines = [
+        "main (scriptix_operator/engine/controller.py:7);loads (json/__init__.py:3) 3",
+        "main (scriptix_operator/engine/controller.py:9) 1",
+        "",
+    ]
+    packages, own, total = (dict(report.table.rows) for report in profile(lines))
+    assert packages == {"json": "75.0%", "scriptix_operator/engine": "25.0%"}
+    assert own == {"loads (json/__init__.py)": "75.0%", "main (engine/controller.py)": "25.0%"}
+    assert total["main (engine/controller.py)"] == "100.0%"
