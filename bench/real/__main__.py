@@ -5,15 +5,16 @@ import asyncio
 import os
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from bench.real.bars import bars
 from bench.real.cluster import MortalControlPlane
 from bench.real.figures import Figures
 from bench.real.results import Results
+from bench.real.row import Place, Row
 from bench.real.rows import ROWS
-from bench.real.scene import Place, Row, run_row
+from bench.real.scene import Scene, run_row
 from bench.real.subject import BASELINE, OPERATOR, Side
 from bench.real.tables import reports
 from bench.report import lines_of, status_of, summary
@@ -47,8 +48,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _measure(
-    row: Row, side: Side, assets: Path, directory: Path, *, is_profiled: bool
-) -> dict[str, Figures]:
+    row: Row[Scene], side: Side, assets: Path, directory: Path, *, is_profiled: bool
+) -> Mapping[str, Figures]:
     """Run a row for one side, on a control plane of its own."""
     directory.mkdir(exist_ok=True)
     with (
@@ -64,7 +65,7 @@ def _measure(
         return asyncio.run(run_row(row, side, place))
 
 
-def _brief(phases: dict[str, Figures]) -> str:
+def _brief(phases: Mapping[str, Figures]) -> str:
     return "; ".join(
         f"{phase} {of.seconds:.0f} s, {of.polls:.0f} polls, {of.cpu:.2f} CPU s".strip()
         for phase, of in phases.items()

@@ -32,7 +32,8 @@ class Figures:
         delay_p50: Median seconds from the end of a run until status shows it.
         delay_p95: The same, 95th percentile.
         delay_max: The same, maximum.
-        last_shown: Seconds from the return of the API server until the last end is shown.
+        last_shown: Seconds from the return of the API server until status shows all ends that
+            happened before.
         cpu: CPU seconds of the process.
         cpu_per_poll: Milliseconds of CPU time for each poll.
         memory: Resident MB at the end.

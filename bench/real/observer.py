@@ -5,7 +5,7 @@ import json
 
 import aiohttp
 
-from bench.real.clock import now, until
+from bench.real.clock import now
 from bench.real.cluster import Cluster
 from scriptix_operator.api.names import GROUP, PLURAL, VERSION
 
@@ -53,11 +53,3 @@ class Observer:
         is_ours = item["metadata"]["namespace"] in self._namespaces
         if is_ours and item.get("status", {}).get("finishedAt"):
             self.ended.setdefault(int(str(item["spec"]["modelId"])), now())
-
-    async def wait_for_ends(self, count: int) -> None:
-        """Return once this many runs have ended in status."""
-
-        async def have_ended() -> bool:
-            return len(self.ended) >= count
-
-        await until(have_ended)

@@ -1,17 +1,21 @@
 """The benchmark on real processes measures what it says; `make bench-real` runs all of it."""
 
 import math
-from dataclasses import asdict
+from collections import Counter
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 
 from bench.real.bars import bars
 from bench.real.figures import Figures, percentile
+from bench.real.measuring import Observed, figures_of
+from bench.real.procfs import Usage
 from bench.real.results import Results
+from bench.real.row import Place
 from bench.real.rows import TINY
-from bench.real.scene import Place, run_row
-from bench.real.simulator import drawn_faults
+from bench.real.scene import run_row
+from bench.real.simulator import Arrived, drawn_faults
 from bench.real.stacks import profile
 from bench.real.subject import BASELINE, OPERATOR, Side
 from bench.real.tables import reports
@@ -87,6 +91,53 @@ FIGURES = Figures(
     crashes=0,
     seconds=70.0,
 )
+
+OBSERVED = Observed(
+    resources=2,
+    asks_for_starts=True,
+    begun=100.0,
+    now=170.0,
+    calls=[
+        Arrived(101, "model", 1, 200, has_started=False),
+        Arrived(102, "run", 1, 200, has_started=True),
+        Arrived(103, "model", 2, 200, has_started=False),
+        Arrived(104, "run", 2, 429, has_started=False),
+        Arrived(109, "run", 2, None, has_started=True),
+        Arrived(151.2, "model", 1, 200, has_started=False),
+        Arrived(152.1, "model", 1, 200, has_started=False),
+        Arrived(152.9, "model", 2, 200, has_started=False),
+    ],
+    ends={1: 140, 2: 160},
+    shown={1: 152.5, 2: 161},
+    writes=Counter(status=4),
+    cpu=2.0,
+    usage=Usage(cpu=9.0, memory=90.0, peak=100.0, descriptors=30),
+    reconciles=10,
+    scheduled=None,
+    back_at=150.0,
+    crashes=0,
+)
+
+
+def test_figures_follow_from_calls_ends_and_what_was_shown() -> None:
+    found = figures_of(OBSERVED)
+    assert (found.runs_per_request, found.starts, found.refusals) == (1.0, 3, 1)
+    assert (found.all_polled, found.all_started) == (3, 9)
+    assert (found.delay_p50, found.delay_max) == (1, 12.5)
+    # Only the first run ended while the API server was away.
+    assert (found.last_shown, found.peak_per_second) == (2.5, 2)
+    assert (found.cpu_per_poll, found.reconciles_per_poll) == (400, 2)
+
+
+def test_what_did_not_happen_in_the_phase_is_never() -> None:
+    found = figures_of(replace(OBSERVED, resources=3, shown={2: 161}))
+    assert (found.all_polled, found.all_started) == (math.inf, math.inf)
+    assert (found.delay_max, found.last_shown) == (math.inf, math.inf)
+
+
+def test_row_of_running_models_has_no_starts() -> None:
+    found = figures_of(replace(OBSERVED, asks_for_starts=False, back_at=None))
+    assert (found.runs_per_request, found.all_started, found.last_shown) == (None, None, None)
 
 
 def with_(**changes: float | None) -> Figures:
