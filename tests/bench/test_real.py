@@ -103,9 +103,11 @@ OBSERVED = Observed(
         Arrived(103, "model", 2, 200, has_started=False),
         Arrived(104, "run", 2, 429, has_started=False),
         Arrived(109, "run", 2, None, has_started=True),
+        Arrived(130, "run", 1, 200, has_started=True),
+        Arrived(149.5, "log", 1, 200, has_started=False),
+        Arrived(150.2, "model", 1, 200, has_started=False),
+        Arrived(150.9, "model", 2, 200, has_started=False),
         Arrived(151.2, "model", 1, 200, has_started=False),
-        Arrived(152.1, "model", 1, 200, has_started=False),
-        Arrived(152.9, "model", 2, 200, has_started=False),
     ],
     ends={1: 140, 2: 160},
     shown={1: 152.5, 2: 161},
@@ -121,7 +123,7 @@ OBSERVED = Observed(
 
 def test_figures_follow_from_calls_ends_and_what_was_shown() -> None:
     found = figures_of(OBSERVED)
-    assert (found.runs_per_request, found.starts, found.refusals) == (1.0, 3, 1)
+    assert (found.runs_per_request, found.starts, found.refusals) == (1.5, 4, 1)
     assert (found.all_polled, found.all_started) == (3, 9)
     assert (found.delay_p50, found.delay_max) == (1, 12.5)
     # Only the first run ended while the API server was away.
