@@ -1,4 +1,4 @@
-"""The profile of a process: where py-spy saw it, by module and by function.
+"""The profile of a process: where py-spy saw it, by package and by function.
 
 `python -m bench.real.stacks FILE` prints the tables of a file that `--profile` has written.
 """
@@ -13,45 +13,49 @@ from bench.report import Report, Table, lines_of
 
 __all__ = ["profile"]
 
-TOP = 15
+TOP = 20
+OURS = "scriptix_operator"
 _FRAME = re.compile(r"(?P<function>.+) \((?P<file>.+?)(:\d+)?\)$")
-_PACKAGE = re.compile(
-    r"site-packages/([^/]+)|(scriptix_operator/[^/]+)|(bench/real)|python3\.\d+/([^/]+)"
-)
 
 
 def profile(lines: Iterable[str]) -> list[Report]:
     """Return the shares of packages and functions in the samples of py-spy's raw format.
 
-    A sample counts for the package and the function that ran (own), and for each that waited for
-    it (with callees).
+    A sample counts once for the package and the function that ran, and for each function that
+    waited for it. Those of the standard library wait for everything, and are left out.
     """
     own, total, packages, samples = Counter[str](), Counter[str](), Counter[str](), 0
     for line in lines:
         stack, _, count = line.rpartition(" ")
-        frames = [_named(frame) for frame in stack.split(";") if _FRAME.match(frame)]
-        if not frames or not count.strip().isdigit():
+        frames = [frame for frame in stack.split(";") if _FRAME.match(frame)]
+        if not frames:
             continue
         samples += int(count)
-        own[frames[-1][1]] += int(count)
-        packages[frames[-1][0]] += int(count)
-        for name in {name for _, name in frames}:
+        own[_name(frames[-1])] += int(count)
+        packages[_package(frames[-1])] += int(count)
+        for name in {_name(frame) for frame in frames if not _is_standard(frame)}:
             total[name] += int(count)
     return [
         _report("Packages", "By the package of the function that ran.", packages, samples),
-        _report("Functions, own", "Without their callees.", own, samples),
-        _report("Functions, with callees", "With all that they call.", total, samples),
+        _report("Functions", "Without their callees.", own, samples),
+        _report("Functions with callees", "Without the standard library.", total, samples),
     ]
 
 
-def _named(frame: str) -> tuple[str, str]:
-    """Return package and name of a frame such as `parse (json/decoder.py:12)`."""
-    found = _FRAME.match(frame)
-    if found is None:
-        return "?", frame
-    place = _PACKAGE.search(found["file"])
-    package = next(filter(None, place.groups()), "?") if place else found["file"].split("/")[0]
-    return package, f"{found['function']} ({'/'.join(found['file'].split('/')[-2:])})"
+def _name(frame: str) -> str:
+    """Return a frame such as `parse (json/decoder.py:12)` without its line."""
+    return _FRAME.sub(r"\g<function> (\g<file>)", frame)
+
+
+def _package(frame: str) -> str:
+    """Return the package of a frame; of the operator, the layer."""
+    parts = _FRAME.sub(r"\g<file>", frame).split("/")
+    return "/".join(parts[:2]) if parts[0] == OURS and len(parts) > 2 else parts[0]  # noqa: PLR2004 - a layer is a folder
+
+
+def _is_standard(frame: str) -> bool:
+    package = _package(frame).removesuffix(".py")
+    return package in sys.stdlib_module_names or package.startswith("<")
 
 
 def _report(title: str, about: str, counts: Counter[str], samples: int) -> Report:
@@ -62,8 +66,7 @@ def _report(title: str, about: str, counts: Counter[str], samples: int) -> Repor
 def main(arguments: Sequence[str]) -> None:
     """Print the profile in each file."""
     for name in arguments:
-        lines = Path(name).read_text().splitlines()
-        for report in profile(lines):
+        for report in profile(Path(name).read_text().splitlines()):
             print("\n".join([*lines_of(report), ""]))
 
 

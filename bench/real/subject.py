@@ -188,7 +188,8 @@ async def _profiled(subject: Subject, directory: Path, *, is_profiled: bool) -> 
     program = shutil.which("py-spy", path=folder)
     if program is None:
         raise RuntimeError("--profile needs py-spy; `make install` installs it")
-    options = ["record", "--format=raw", "--rate=100", f"--pid={subject.pid}"]
+    # Only the thread that holds the GIL: py-spy takes waiting workers for running ones.
+    options = ["record", "--gil", "--format=raw", "--rate=100", f"--pid={subject.pid}"]
     profiler = await asyncio.create_subprocess_exec(
         *tethered([program, *options, f"--output={directory / f'{subject.side}.stacks'}"]),
         stdout=asyncio.subprocess.DEVNULL,
