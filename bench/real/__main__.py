@@ -30,6 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parse(arguments)
     assets = find_or_build(os.environ, sys.stderr)
     results = Results()
+    print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} before the first run", flush=True)
     options.output.mkdir(parents=True, exist_ok=True)
     for name in options.rows or [name for name, row in ROWS.items() if not row.is_optional]:
         row = ROWS[name]

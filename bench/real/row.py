@@ -31,6 +31,8 @@ class Row(Generic[S]):
         limits: Quotas of each key at the simulator and in the operator's settings: starts, status.
         options: More arguments of the simulator.
         settings: More settings of the operator.
+        has_resources_first: Whether the resources exist when the process begins; otherwise the play
+            creates them.
         runs: How often the row runs, unless the command line says so; once if it takes minutes.
         is_optional: Whether the row runs only when it is named.
     """
@@ -44,6 +46,7 @@ class Row(Generic[S]):
     limits: tuple[str, str] = (UNLIMITED, UNLIMITED)
     options: Sequence[str] = ()
     settings: Mapping[str, str] = field(default_factory=dict)
+    has_resources_first: bool = False
     runs: int = 3
     is_optional: bool = False
 

@@ -74,12 +74,7 @@ class Scene:
 
     async def create_resources(self) -> None:
         """Create the resources of the row."""
-        spaces = self.namespaces
-        spec = {"pollIntervalSeconds": int(self.row.interval), "log": {"collect": "Never"}}
-        await self.cluster.create_trainings(
-            (spaces[number % len(spaces)], f"training-{number}", {"modelId": number, **spec})
-            for number in range(1, self.row.resources + 1)
-        )
+        await create_resources(self.row, self.namespaces, self.cluster)
 
     # Waiting: at most some seconds; then the figures say "never".
 
@@ -181,6 +176,15 @@ class Scene:
         )
 
 
+async def create_resources(row: "Row[Scene]", namespaces: Sequence[str], cluster: Cluster) -> None:
+    """Create the resources of a row, each in the namespace of its API key."""
+    spec = {"pollIntervalSeconds": int(row.interval), "log": {"collect": "Never"}}
+    await cluster.create_trainings(
+        (namespaces[number % len(namespaces)], f"training-{number}", {"modelId": number, **spec})
+        for number in range(1, row.resources + 1)
+    )
+
+
 async def _within(
     seconds: float, holds: Callable[[], Awaitable[bool]], every: float = CHECK_SECONDS
 ) -> bool:
@@ -210,6 +214,8 @@ async def _scene(row: Row[Scene], side: Side, place: Place) -> AsyncIterator[Sce
     ):
         for namespace, key in zip(place.namespaces, keys, strict=True):
             await cluster.create_secret(namespace, key)
+        if row.has_resources_first:
+            await create_resources(row, place.namespaces, cluster)
         settings = _settings(row, place, simulator.url)
         async with run_subject(
             side, settings, place.directory, is_profiled=place.is_profiled

@@ -13,7 +13,7 @@ from bench.report import Report, Table, lines_of
 
 __all__ = ["profile"]
 
-TOP = 20
+TOP = 30
 OURS = "scriptix_operator"
 _FRAME = re.compile(r"(?P<function>.+) \((?P<file>.+?)(:\d+)?\)$")
 

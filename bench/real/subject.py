@@ -87,8 +87,9 @@ class Subject:
     async def _launch(self) -> None:
         log = self._directory / f"{self.side}-{len(self._lives)}.log"
         process = await spawn(MODULES[self.side], self._variables, log)
-        pid = getattr(process, "pid", 0)
-        self._lives.append(_Life(process, pid, Operator(process, log)))
+        if not isinstance(process, asyncio.subprocess.Process):
+            raise TypeError("only a process of asyncio's has a pid")
+        self._lives.append(_Life(process, process.pid, Operator(process, log)))
         self._began.set()
 
     async def sample(self) -> None:
@@ -122,10 +123,14 @@ class Subject:
         return await self.metric("scriptix_leader") == 1
 
     async def metric(self, name: str) -> float | None:
-        """Return the sum of a metric of the operator over its labels; None: the baseline's."""
-        if self.side != OPERATOR:
+        """Return the sum of a metric of the operator over its labels.
+
+        None: the baseline has no metrics, or the process has ended.
+        """
+        life = self._lives[-1]
+        if self.side != OPERATOR or life.process.returncode is not None:
             return None
-        url = await self._lives[-1].operator.url()
+        url = await life.operator.url()
         try:
             async with self._http.get(f"{url}/metrics") as reply:
                 text = await reply.text()
