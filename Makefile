@@ -75,6 +75,10 @@ test-gitops: install ## test with the libraries of Argo CD and Flux; the first r
 bench: install ## compare the operator with a fixed interval, in virtual time, minutes; ARGS="eta outage" selects some
 	@.venv/bin/python -m bench $(ARGS)
 
+.PHONY: bench-real
+bench-real: install ## measure the operator beside a minimal Kopf operator, real processes, an hour; ARGS="plain --runs 1" selects
+	@.venv/bin/python -m bench.real $(ARGS)
+
 .PHONY: lint
 lint: install ## check style, types, layers, words, known vulnerabilities, and that generated files are current
 	.venv/bin/ruff check
