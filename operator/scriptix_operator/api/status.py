@@ -25,6 +25,7 @@ __all__ = [
     "Metrics",
     "ModelStatus",
     "PendingEnd",
+    "Published",
     "Queue",
     "Run",
     "ServedBy",
@@ -129,6 +130,21 @@ class LearningPoint(ApiModel):
 
 
 LearningCurve = Annotated[tuple[LearningPoint, ...], _items(MAX_LEARNING_POINTS)]
+
+
+class Published(ApiModel):
+    """What the result ConfigMap holds."""
+
+    run_id: ShortText
+    """Identity of the run that was published."""
+    model_key: NameText | None = None
+    """model_key in the ConfigMap."""
+    word_error_rate: ShortText | None = None
+    """WER of the published run, percent; maxWordErrorRateIncrease counts from this rate."""
+    character_error_rate: ShortText | None = None
+    """CER of the published run, percent."""
+    published_at: Time | None = None
+    """When the operator published the result."""
 
 
 class Failure(ApiModel):
@@ -332,7 +348,7 @@ class Condition(ListItem):
     """A condition after the Kubernetes API conventions."""
 
     type: ShortText
-    """Succeeded, Ready, Reconciling, Stalled or Suspended."""
+    """Succeeded, Ready, Reconciling, Stalled, Suspended or QualityGatePassed."""
     status: ShortText = "Unknown"
     """True, False or Unknown."""
     reason: ShortText = ""
@@ -340,7 +356,8 @@ class Condition(ListItem):
     message: LongText = ""
     """Message for users."""
     observed_generation: int = 0
-    """metadata.generation that the condition refers to."""
+    """metadata.generation that the condition refers to; of QualityGatePassed, that of the judged
+    gate."""
     last_transition_time: Time | None = None
     """When status last changed."""
 
@@ -398,6 +415,10 @@ class TrainingStatus(ApiModel):
     """Queue position; present while Queued."""
     metrics: Metrics | None = None
     """Metrics of the finished run."""
+    published: Published | None = None
+    """The result that the ConfigMap NAME-result holds: that of the last run that passed its quality
+    gate. Reruns and failures keep it. Absent before the first publication by a version of the
+    operator that records it."""
     learning_curve: LearningCurve = ()
     """Word error rate by epoch, from the log."""
     failure: Failure | None = None
