@@ -18,6 +18,7 @@ __all__ = [
     "Condition",
     "Display",
     "Failure",
+    "Forecast",
     "HistoryEntry",
     "Intent",
     "LearningPoint",
@@ -122,7 +123,7 @@ class LearningPoint(ApiModel):
     epoch: int
     """Number of the epoch, from 1."""
     of: int
-    """Number of epochs planned."""
+    """Number of epochs planned; 0: the log does not say."""
     word_error_rate: ShortText
     """WER after this epoch, percent."""
     at: Time | None = None
@@ -130,6 +131,19 @@ class LearningPoint(ApiModel):
 
 
 LearningCurve = Annotated[tuple[LearningPoint, ...], _items(MAX_LEARNING_POINTS)]
+
+
+class Forecast(ApiModel):
+    """The expected final WER of the run, extrapolated from the learning curve."""
+
+    word_error_rate: ShortText
+    """Expected WER of the finished run, percent."""
+    low: ShortText
+    """Lower end of the 80 % band, percent: one of ten runs like this one ends below."""
+    high: ShortText
+    """Upper end of the 80 % band, percent: one of ten runs like this one ends above."""
+    at: Time | None = None
+    """When the forecast was made: after a fetch of the log."""
 
 
 class Published(ApiModel):
@@ -254,6 +268,12 @@ class Run(ApiModel):
     """When the next run for the same request starts, after this run has failed."""
     pending_end: PendingEnd | None = None
     """The end of this run, reported by the API, while its results are awaited."""
+    gate_at_risk_at: Time | None = None
+    """When the whole band of status.forecast first missed spec.qualityGate; one event announces
+    it."""
+    word_error_rate_rising_at: Time | None = None
+    """When the learning curve was first seen to rise over several epochs; one event announces
+    it."""
 
 
 class LogStatus(ApiModel):
@@ -421,6 +441,9 @@ class TrainingStatus(ApiModel):
     operator that records it."""
     learning_curve: LearningCurve = ()
     """Word error rate by epoch, from the log."""
+    forecast: Forecast | None = None
+    """Expected final WER with its 80 % band, while the run is polled: from five epochs of the
+    learning curve on, if the log says how many epochs are planned."""
     failure: Failure | None = None
     """Why the run failed, or what blocks it."""
     run: Run | None = None

@@ -193,6 +193,7 @@ def whole_status() -> TrainingStatus:
         metrics=figures,
         published={"run_id": "run-0", "model_key": "custom_model_7", "word_error_rate": "12.5"},
         learning_curve=[point],
+        forecast={"word_error_rate": "12.5", "low": "11.0", "high": "14.0", "at": EIGHT},
         failure={"reason": "SystemError", "message": "m", "solution": "s"},
         run=run,
         log={"config_maps": ("x-log",), "state": "NameTaken", "next_segment": 3},

@@ -31,6 +31,7 @@ CLEARED_ON_RERUN = {
     "queue",
     "metrics",
     "learning_curve",
+    "forecast",
     "failure",
 }
 """Fields of the ended run."""
@@ -42,6 +43,7 @@ CLEARED_AT_END = {
     "estimated_completion_at",
     "estimated_completion_p90_at",
     "progress_stalled_at",
+    "forecast",
     "poll_interval_seconds",
 }
 """These fields hold only while the run is polled."""

@@ -18,6 +18,7 @@ from scriptix_operator.api.status import (
     TrainingStatus,
 )
 from scriptix_operator.core.eta.timeline import PastRun
+from scriptix_operator.core.follow.forecasting import with_forecast
 from scriptix_operator.core.follow.progressing import (
     is_another_start,
     running,
@@ -212,7 +213,8 @@ def _followed(
     past: Sequence[PastRun],
 ) -> tuple[TrainingStatus, ConditionReason | None]:
     if model.training_status == TrainingState.RUNNING:
-        return running(status, model, now, spec.model_id, past)
+        status, condition_reason = running(status, model, now, spec.model_id, past)
+        return with_forecast(spec, status, now), condition_reason
     return _at_end(spec, status, model, now)
 
 

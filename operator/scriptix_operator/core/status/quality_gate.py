@@ -11,7 +11,7 @@ from scriptix_operator.api.spec import UNREADABLE_GATE, QualityGate
 from scriptix_operator.api.status import Metrics, Published
 from scriptix_operator.core.status.texts import end_texts
 
-__all__ = ["Judgement", "changed_gate", "highest_word_error_rate", "judgement", "lacks_metric"]
+__all__ = ["Judgement", "changed_gate", "is_above_bound", "judgement", "lacks_metric"]
 
 Comparison = Callable[[Decimal, Decimal], bool]
 
@@ -113,15 +113,12 @@ def changed_gate(gate: QualityGate | None, metrics: Metrics | None) -> str | Non
     return end_texts.gate_changed(_described(misses)) if misses else None
 
 
-def highest_word_error_rate(
-    gate: QualityGate | None, published: Published | None
-) -> Decimal | None:
-    """The highest word error rate that keeps all bounds on it; None: there is no such bound."""
-    if gate is None:
-        return None
-    checks = _checks(gate, None, published)
-    rates = (Decimal(check.bound) for check in checks if check.name == WORD_ERROR_RATE)
-    return min(rates, default=None)
+def is_above_bound(
+    word_error_rate: str, gate: QualityGate | None, published: Published | None
+) -> bool:
+    """Whether a word error rate misses a bound of the gate on it."""
+    checks = _checks(gate, Metrics(word_error_rate=word_error_rate), published) if gate else []
+    return any(check.name == WORD_ERROR_RATE and not check.is_kept for check in checks)
 
 
 def lacks_metric(gate: QualityGate | None, metrics: Metrics | None) -> bool:

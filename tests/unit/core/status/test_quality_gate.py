@@ -11,7 +11,7 @@ from scriptix_operator.api.status import Metrics, Published
 from scriptix_operator.core.status.quality_gate import (
     Judgement,
     changed_gate,
-    highest_word_error_rate,
+    is_above_bound,
     judgement,
 )
 
@@ -262,18 +262,16 @@ def test_edited_gate_is_not_said_to_change_the_result_in_dry_run() -> None:
 
 
 @pytest.mark.parametrize(
-    ("gate", "highest"),
+    ("gate", "is_above"),
     [
-        (None, None),
-        (QualityGate(max_character_error_rate="9"), None),
-        (QualityGate(max_word_error_rate="15"), "15"),
-        (QualityGate(max_word_error_rate_increase="1.5"), "14.0"),
-        (QualityGate(max_word_error_rate="15", max_word_error_rate_increase="1.5"), "14.0"),
-        (QualityGate(max_word_error_rate="13", max_word_error_rate_increase="1.5"), "13"),
+        (None, False),
+        (QualityGate(max_character_error_rate="9"), False),
+        (QualityGate(max_word_error_rate="14"), False),
+        (QualityGate(max_word_error_rate="13.9"), True),
+        (QualityGate(max_word_error_rate_increase="1.5"), False),
+        (QualityGate(max_word_error_rate_increase="1.4"), True),
+        (QualityGate(max_word_error_rate="15", max_word_error_rate_increase="1.4"), True),
     ],
 )
-def test_highest_word_error_rate_is_the_narrower_bound(
-    gate: QualityGate | None, highest: str | None
-) -> None:
-    expected = None if highest is None else Decimal(highest)
-    assert highest_word_error_rate(gate, PUBLISHED) == expected
+def test_rate_is_above_the_narrower_bound(gate: QualityGate | None, *, is_above: bool) -> None:
+    assert is_above_bound("14.0", gate, PUBLISHED) == is_above
