@@ -11,6 +11,7 @@ from concurrent.futures import ProcessPoolExecutor
 from bench.binding import binding
 from bench.eta import eta
 from bench.fairness import fairness
+from bench.forecast import forecast
 from bench.outage import outage
 from bench.polling import polling
 from bench.report import Report
@@ -27,8 +28,18 @@ SCENARIOS: Mapping[str, Callable[[int], Report]] = {
     "fairness": fairness,
     "eta": eta,
     "outage": outage,
+    "forecast": forecast,
 }
-LONGEST_FIRST = ("starting", "binding", "polling", "sharing", "fairness", "eta", "outage")
+LONGEST_FIRST = (
+    "starting",
+    "binding",
+    "polling",
+    "sharing",
+    "fairness",
+    "eta",
+    "outage",
+    "forecast",
+)
 
 
 def reports(names: Sequence[str], seed: int) -> Iterator[Report]:

@@ -7,6 +7,7 @@ from tests.unit.core.builders import whole_status
 KEPT = {
     "estimated_completion_p90_at",
     "failure",
+    "forecast",
     "history",
     "learning_curve",
     "poll_interval_seconds",

@@ -117,6 +117,7 @@ def plain(status: TrainingStatus) -> TrainingStatus:
         "last_progress_at": None,
         "last_observed_at": None if status.last_observed_at is None else EIGHT,
         "metrics": status.metrics if is_pending else None,
+        "published": None,  # read where a gate compares with it; the search has no gate
         "log": None,
         "display": None,
         "pending_request": None,

@@ -8,6 +8,7 @@ __all__ = [
     "ConditionType",
     "EventReason",
     "FailureReason",
+    "GateReason",
     "LogState",
     "Outcome",
     "Ownership",
@@ -195,6 +196,24 @@ class FailureReason(StrEnum):
     """Blocked: a proxy or gateway refuses the polls in place of the API."""
 
 
+class GateReason(StrEnum):
+    """Reason of the condition QualityGatePassed; a missed bound has the name of its field."""
+
+    BOUNDS_KEPT = "BoundsKept"
+    """The run keeps all bounds."""
+    MAX_WORD_ERROR_RATE_EXCEEDED = "MaxWordErrorRateExceeded"
+    """The word error rate is above maxWordErrorRate."""
+    MAX_WORD_ERROR_RATE_INCREASE_EXCEEDED = "MaxWordErrorRateIncreaseExceeded"
+    """The word error rate is above that of the published result by more than
+    maxWordErrorRateIncrease."""
+    MAX_CHARACTER_ERROR_RATE_EXCEEDED = "MaxCharacterErrorRateExceeded"
+    """The character error rate is above maxCharacterErrorRate."""
+    MIN_ACCURACY_IMPROVEMENT_MISSED = "MinAccuracyImprovementMissed"
+    """The accuracy improvement is below minAccuracyImprovement."""
+    METRIC_MISSING = "MetricMissing"
+    """The API did not give a metric that the gate bounds, and no other bound is missed."""
+
+
 class ConditionType(StrEnum):
     """Condition types; Reconciling, Stalled and Suspended are present only when True."""
 
@@ -208,6 +227,8 @@ class ConditionType(StrEnum):
     """No progress without a user's action (kstatus)."""
     SUSPENDED = "Suspended"
     """spec.suspend is set."""
+    QUALITY_GATE_PASSED = "QualityGatePassed"
+    """The judgement of the run by its quality gate; present once the gate was judged."""
 
 
 class EventReason(StrEnum):
@@ -234,6 +255,10 @@ class EventReason(StrEnum):
     """An existing run was adopted."""
     STAGE_CHANGED = "StageChanged"
     """The run reached another stage."""
+    WORD_ERROR_RATE_RISING = "WordErrorRateRising"
+    """The word error rate of the run under way rises over several epochs; once a run."""
+    QUALITY_GATE_AT_RISK = "QualityGateAtRisk"
+    """The run under way is expected to miss its gate; once a run."""
     TRAINING_SUCCEEDED = "TrainingSucceeded"
     """The run finished and passed its gate."""
     QUALITY_GATE_FAILED = "QualityGateFailed"

@@ -16,6 +16,7 @@ __all__ = [
     "ApiKeySecretRef",
     "CollectLog",
     "ExistingTraining",
+    "GateMode",
     "LogSpec",
     "QualityGate",
     "TrainingSpec",
@@ -104,6 +105,15 @@ class ApiKeySecretRef(ApiModel):
     """Name of the key in the Secret's data that holds the API key."""
 
 
+class GateMode(StrEnum):
+    """What becomes of a run that misses its quality gate."""
+
+    ENFORCE = "Enforce"
+    """The run is Failed and not published."""
+    DRY_RUN = "DryRun"
+    """The miss is reported, and the run succeeds."""
+
+
 class QualityGate(ApiModel):
     """Bounds that a finished run must keep to succeed; all in percent."""
 
@@ -112,23 +122,42 @@ class QualityGate(ApiModel):
     model_config = ConfigDict(
         extra="forbid",
         json_schema_extra=cel(
-            "has(self.maxWordErrorRate) || has(self.maxCharacterErrorRate)"
-            " || has(self.minAccuracyImprovement)",
+            "has(self.maxWordErrorRate) || has(self.maxWordErrorRateIncrease)"
+            " || has(self.maxCharacterErrorRate) || has(self.minAccuracyImprovement)",
             "a quality gate without a bound lets every run through: set maxWordErrorRate, "
-            "maxCharacterErrorRate or minAccuracyImprovement (check the spelling), or leave "
-            "qualityGate out",
+            "maxWordErrorRateIncrease, maxCharacterErrorRate or minAccuracyImprovement (check the "
+            "spelling), or leave qualityGate out",
         ),
     )
 
     max_word_error_rate: DecimalString | None = None
     """Highest acceptable word error rate (WER) in percent, for example "15" or "12.5". Judged by
     status.metrics.wordErrorRate (word_error_rate of the API), not by testWordErrorRate."""
+    max_word_error_rate_increase: DecimalString | None = None
+    """Percentage points by which the word error rate may be above that of the published result
+    (status.published.wordErrorRate), for example "0.5"; "0" accepts no increase. A run passes this
+    bound if no result is published, or if the published result has no word error rate."""
     max_character_error_rate: DecimalString | None = None
     """Highest acceptable character error rate (CER) in percent, for example "8". Judged by
     status.metrics.characterErrorRate."""
     min_accuracy_improvement: DecimalString | None = None
     """Lowest acceptable improvement over the base model in percent, for example "5". Judged by
     status.metrics.accuracyImprovement."""
+    # Without a default in the CRD: an older operator would refuse a field that no user has set.
+    mode: GateMode | None = None
+    """Enforce, also if omitted: a run that misses a bound is Failed and not published. DryRun: the
+    operator judges the run and reports the judgement in the condition QualityGatePassed, and the
+    run succeeds and is published."""
+
+    @property
+    def has_bound(self) -> bool:
+        """Whether there is a bound that this version knows."""
+        return bool(self.model_dump(exclude={"mode"}, exclude_none=True))
+
+    @property
+    def is_dry_run(self) -> bool:
+        """Whether a missed bound has no effect on the run."""
+        return self.mode is GateMode.DRY_RUN
 
 
 UNREADABLE_GATE = QualityGate()
@@ -191,7 +220,7 @@ class TrainingSpec(ApiModel):
     backoff_limit: Annotated[int, Field(ge=0, le=10)] = 0
     """Further runs after retryable failures, with growing delays."""
     quality_gate: QualityGate | None = None
-    """Bounds that the finished run must keep; otherwise it is Failed and not published. Percentages
-    in quotes: a number without quotes is refused."""
+    """Bounds that the finished run must keep; otherwise it is Failed and not published, unless mode
+    is DryRun. Percentages in quotes: a number without quotes is refused."""
     log: LogSpec = LogSpec()
     """Whether and how much of the training log is stored."""

@@ -18,6 +18,7 @@ __all__ = [
     "Condition",
     "Display",
     "Failure",
+    "Forecast",
     "HistoryEntry",
     "Intent",
     "LearningPoint",
@@ -25,6 +26,7 @@ __all__ = [
     "Metrics",
     "ModelStatus",
     "PendingEnd",
+    "Published",
     "Queue",
     "Run",
     "ServedBy",
@@ -121,7 +123,7 @@ class LearningPoint(ApiModel):
     epoch: int
     """Number of the epoch, from 1."""
     of: int
-    """Number of epochs planned."""
+    """Number of epochs planned; 0: the log does not say."""
     word_error_rate: ShortText
     """WER after this epoch, percent."""
     at: Time | None = None
@@ -129,6 +131,34 @@ class LearningPoint(ApiModel):
 
 
 LearningCurve = Annotated[tuple[LearningPoint, ...], _items(MAX_LEARNING_POINTS)]
+
+
+class Forecast(ApiModel):
+    """The expected final WER of the run, extrapolated from the learning curve."""
+
+    word_error_rate: ShortText
+    """Expected WER of the finished run, percent."""
+    low: ShortText
+    """Lower end of the 80 % band, percent: one of ten runs like this one ends below."""
+    high: ShortText
+    """Upper end of the 80 % band, percent: one of ten runs like this one ends above."""
+    at: Time | None = None
+    """When the forecast was made: after a fetch of the log."""
+
+
+class Published(ApiModel):
+    """What the result ConfigMap holds."""
+
+    run_id: ShortText
+    """Identity of the run that was published."""
+    model_key: NameText | None = None
+    """model_key in the ConfigMap."""
+    word_error_rate: ShortText | None = None
+    """WER of the published run, percent; maxWordErrorRateIncrease counts from this rate."""
+    character_error_rate: ShortText | None = None
+    """CER of the published run, percent."""
+    published_at: Time | None = None
+    """When the operator published the result."""
 
 
 class Failure(ApiModel):
@@ -238,6 +268,12 @@ class Run(ApiModel):
     """When the next run for the same request starts, after this run has failed."""
     pending_end: PendingEnd | None = None
     """The end of this run, reported by the API, while its results are awaited."""
+    gate_at_risk_at: Time | None = None
+    """When the whole band of status.forecast first missed spec.qualityGate; one event announces
+    it."""
+    word_error_rate_rising_at: Time | None = None
+    """When the learning curve was first seen to rise over several epochs; one event announces
+    it."""
 
 
 class LogStatus(ApiModel):
@@ -332,7 +368,7 @@ class Condition(ListItem):
     """A condition after the Kubernetes API conventions."""
 
     type: ShortText
-    """Succeeded, Ready, Reconciling, Stalled or Suspended."""
+    """Succeeded, Ready, Reconciling, Stalled, Suspended or QualityGatePassed."""
     status: ShortText = "Unknown"
     """True, False or Unknown."""
     reason: ShortText = ""
@@ -340,7 +376,8 @@ class Condition(ListItem):
     message: LongText = ""
     """Message for users."""
     observed_generation: int = 0
-    """metadata.generation that the condition refers to."""
+    """metadata.generation that the condition refers to; of QualityGatePassed, that of the judged
+    gate."""
     last_transition_time: Time | None = None
     """When status last changed."""
 
@@ -398,8 +435,15 @@ class TrainingStatus(ApiModel):
     """Queue position; present while Queued."""
     metrics: Metrics | None = None
     """Metrics of the finished run."""
+    published: Published | None = None
+    """The result that the ConfigMap NAME-result holds: that of the last run that passed its quality
+    gate. Reruns and failures keep it. Absent before the first publication by a version of the
+    operator that records it."""
     learning_curve: LearningCurve = ()
     """Word error rate by epoch, from the log."""
+    forecast: Forecast | None = None
+    """Expected final WER with its 80 % band, while the run is polled: from five epochs of the
+    learning curve on, if the log says how many epochs are planned."""
     failure: Failure | None = None
     """Why the run failed, or what blocks it."""
     run: Run | None = None

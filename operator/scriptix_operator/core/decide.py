@@ -4,9 +4,9 @@ The engine's loop is decide → act → observe → decide …, until the action
 All judgement is below this function; all effects are in the engine.
 """
 
-from dataclasses import replace
 from datetime import datetime
 
+from scriptix_operator.api.base import replace
 from scriptix_operator.api.reasons import FailureReason, Reason
 from scriptix_operator.api.status import TrainingStatus
 from scriptix_operator.core.deletion import awaits_outcome, released, without_effects
@@ -103,6 +103,7 @@ from scriptix_operator.core.status.conditions import (
     may_be_running,
 )
 from scriptix_operator.core.status.failures import failure
+from scriptix_operator.core.status.published import published_result
 from scriptix_operator.core.status.texts import end_texts, start_texts
 from scriptix_operator.core.status.unreadable import reported_unreadable
 
@@ -134,7 +135,13 @@ def decide(
         training, now, state or InProcessState(), durations or Durations(), recorded=training.status
     )
     decision = _decided(ctx, observation)
-    return without_effects(ctx, decision) if training.is_being_deleted else decision
+    if training.is_being_deleted:
+        return without_effects(ctx, decision)
+    if not decision.publish:
+        return decision
+    # Success is recorded once the result is published, and so is what was published.
+    published = published_result(decision.status, now)
+    return replace(decision, status=replace(decision.status, published=published))
 
 
 def _decided(ctx: ReconcileContext, observation: Observation) -> Decision:

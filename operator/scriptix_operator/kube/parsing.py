@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from scriptix_operator.api.base import ApiModel
+from scriptix_operator.api.base import ApiModel, replace
 from scriptix_operator.api.names import REQUESTED_AT_ANNOTATION
 from scriptix_operator.api.reasons import ConditionType
 from scriptix_operator.api.spec import UNREADABLE_GATE, TrainingSpec
@@ -66,8 +66,10 @@ def parse_training(raw: Raw) -> Training:
     unreadable += more
     if spec is None or status is None:
         raise UnreadableError(key_of(raw), unreadable)
-    if spec.quality_gate == UNREADABLE_GATE and NO_BOUND.top not in {u.top for u in unreadable}:
-        unreadable += (NO_BOUND,)
+    if spec.quality_gate is not None and not spec.quality_gate.has_bound:
+        spec = replace(spec, quality_gate=UNREADABLE_GATE)
+        if NO_BOUND.top not in {u.top for u in unreadable}:
+            unreadable += (NO_BOUND,)
     return Training(
         key=key_of(raw),
         uid=metadata["uid"],

@@ -58,9 +58,15 @@ from scriptix_operator.core.reconcile.vocabulary import (
     StartQueued,
     Triggered,
 )
-from scriptix_operator.core.status.conditions import awaits_retry, is_finished, is_unpublished
+from scriptix_operator.core.status.conditions import (
+    awaits_retry,
+    has_ended,
+    is_finished,
+    is_unpublished,
+)
 from scriptix_operator.core.status.events import EventRecord, transition_events
 from scriptix_operator.core.status.failures import failure
+from scriptix_operator.core.status.gate_condition import gate_condition, without_judgement
 from scriptix_operator.kube.trainings import dump_status
 
 __all__ = [
@@ -185,7 +191,9 @@ def whole_status() -> TrainingStatus:
         poll_interval_seconds=600,
         queue={"position": 1, "of": 2},
         metrics=figures,
+        published={"run_id": "run-0", "model_key": "custom_model_7", "word_error_rate": "12.5"},
         learning_curve=[point],
+        forecast={"word_error_rate": "12.5", "low": "11.0", "high": "14.0", "at": EIGHT},
         failure={"reason": "SystemError", "message": "m", "solution": "s"},
         run=run,
         log={"config_maps": ("x-log",), "state": "NameTaken", "next_segment": 3},
@@ -254,9 +262,13 @@ def check_status(training: Training, status: TrainingStatus) -> None:
     """Check the invariants of every derived status."""
     # The written status is within all bounds, and the same when it is read again.
     assert TrainingStatus.model_validate(dump_status(status)) == status
-    # Each part of the status observes the current spec.
-    generations = {status.observed_generation, *(c.observed_generation for c in status.conditions)}
+    # Each part of the status observes the current spec, but for the judgement by an earlier gate.
+    derived = without_judgement(status.conditions)
+    generations = {status.observed_generation, *(c.observed_generation for c in derived)}
     assert generations == {training.generation}
+    judged = gate_condition(status.conditions)
+    assert judged is None or 0 < judged.observed_generation <= training.generation
+    assert judged is None or (judged.last_transition_time is not None and has_ended(status))
     # Conditions are a map, and never contradict one another.
     counted = Counter(condition.type for condition in status.conditions)
     assert set(counted.values()) == {1}
@@ -271,7 +283,7 @@ def check_status(training: Training, status: TrainingStatus) -> None:
     # A run that awaits its retry has the time of the retry, and never a terminal phase.
     assert awaits_retry(status) == (status.run is not None and status.run.retry_at is not None)
     waits = awaits_retry(status) and not training.spec.suspend
-    reasons = {c.reason for c in status.conditions} - {Reason.UNREADABLE}
+    reasons = {condition.reason for condition in derived} - {Reason.UNREADABLE}
     assert (reasons == {Reason.WAITING_FOR_RETRY}) == waits
     assert (status.queue is not None) == (status.phase == Phase.QUEUED)
     if status.display is not None and status.display.eta is not None:

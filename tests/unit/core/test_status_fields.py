@@ -13,7 +13,7 @@ from scriptix_operator.core.requests.requests import begin_run
 from scriptix_operator.core.status.conditions import derive_status
 from tests.unit.core.builders import EIGHT, a_training, whole_status
 
-KEPT_ON_RERUN = {"observed_generation", "model", "served_by", "conditions"}
+KEPT_ON_RERUN = {"observed_generation", "model", "published", "served_by", "conditions"}
 """Fields of the resource or its model; `derive_status` changes the conditions, not their times."""
 REPLACED_ON_RERUN = {"run", "log", "history", "used_requests"}
 CLEARED_ON_RERUN = {
@@ -31,6 +31,7 @@ CLEARED_ON_RERUN = {
     "queue",
     "metrics",
     "learning_curve",
+    "forecast",
     "failure",
 }
 """Fields of the ended run."""
@@ -42,6 +43,7 @@ CLEARED_AT_END = {
     "estimated_completion_at",
     "estimated_completion_p90_at",
     "progress_stalled_at",
+    "forecast",
     "poll_interval_seconds",
 }
 """These fields hold only while the run is polled."""

@@ -14,6 +14,7 @@ from scriptix_operator.api.base import replace
 from scriptix_operator.api.reasons import GIVEN_UP, FailureReason, LogState
 from scriptix_operator.api.spec import CollectLog
 from scriptix_operator.api.status import MAX_RECENT_LOG_CALLS, TEXT, LogStatus, TrainingStatus
+from scriptix_operator.core.follow.forecasting import with_curve
 from scriptix_operator.core.model.text import one_line
 from scriptix_operator.core.model.training import Training
 from scriptix_operator.core.reconcile.call_results import (
@@ -230,7 +231,10 @@ def with_log_stored(ctx: ReconcileContext, stored: LogStored) -> ReconcileContex
         recent_calls=_recent_calls(ctx),
     )
     curve = stored.learning_curve or ctx.status.learning_curve
-    return without_log_failures(ctx, is_wanted=False).with_facts(log=log, learning_curve=curve)
+    ctx = without_log_failures(ctx, is_wanted=False).with_facts(log=log)
+    if has_ended(ctx.status):
+        return ctx.with_facts(learning_curve=curve)
+    return ctx.with_status(with_curve(ctx.spec, ctx.status, curve, ctx.now))
 
 
 def _next_fetch_at(end_seen_at: datetime, asked_at: datetime, wait: float) -> datetime | None:

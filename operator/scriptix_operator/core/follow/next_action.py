@@ -34,6 +34,7 @@ from scriptix_operator.core.status.conditions import (
     is_over,
 )
 from scriptix_operator.core.status.failures import failure
+from scriptix_operator.core.status.gate_condition import gate_condition, without_judgement
 from scriptix_operator.core.status.texts import end_texts
 
 __all__ = [
@@ -138,8 +139,16 @@ def publish_failed(ctx: ReconcileContext, failed: PublishFailed) -> Decision:
         return Decision(status, RequeueAfter(wait), ctx.state)
     message = end_texts.result_not_published(failed.message)
     why = failure(FailureReason.RESULT_NOT_PUBLISHED, message)
-    # The decided conditions report a success that was never recorded.
-    status = replace(failed.success.status, failure=why, conditions=ctx.status.conditions)
+    # The decided conditions report a success that was never recorded; the judgement was made.
+    success = failed.success.status
+    judged = gate_condition(success.conditions)
+    conditions = without_judgement(ctx.status.conditions)
+    status = replace(
+        success,
+        failure=why,
+        published=ctx.status.published,
+        conditions=conditions if judged is None else (*conditions, judged),
+    )
     ctx = with_log_wanted_after_end(ctx.with_status(status))
     fetch_in = log_due_in(ctx)
     decision = ctx.decision_on(

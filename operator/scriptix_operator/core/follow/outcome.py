@@ -18,6 +18,7 @@ from scriptix_operator.api.status import (
     TrainingStatus,
 )
 from scriptix_operator.core.eta.timeline import PastRun
+from scriptix_operator.core.follow.forecasting import with_forecast
 from scriptix_operator.core.follow.progressing import (
     is_another_start,
     running,
@@ -29,7 +30,9 @@ from scriptix_operator.core.model.remote import ENDS, RemoteMetrics, RemoteModel
 from scriptix_operator.core.model.text import clean, one_line
 from scriptix_operator.core.status.conditions import ConditionReason
 from scriptix_operator.core.status.failures import failure, remote_failure
-from scriptix_operator.core.status.quality_gate import lacks_metric, missed_gate
+from scriptix_operator.core.status.gate_condition import gate_condition, with_judgement
+from scriptix_operator.core.status.published import last_published
+from scriptix_operator.core.status.quality_gate import judgement, lacks_metric
 from scriptix_operator.core.status.retry import with_retry
 from scriptix_operator.core.status.texts import end_texts, poll_texts, run_texts, waiting_texts
 
@@ -210,7 +213,8 @@ def _followed(
     past: Sequence[PastRun],
 ) -> tuple[TrainingStatus, ConditionReason | None]:
     if model.training_status == TrainingState.RUNNING:
-        return running(status, model, now, spec.model_id, past)
+        status, condition_reason = running(status, model, now, spec.model_id, past)
+        return with_forecast(spec, status, now), condition_reason
     return _at_end(spec, status, model, now)
 
 
@@ -315,21 +319,29 @@ def judge(
     spec: TrainingSpec, status: TrainingStatus
 ) -> tuple[TrainingStatus, ConditionReason | None]:
     """Hold a finished run against the quality gate, by the metrics in status."""
-    missed = missed_gate(spec.quality_gate, status.metrics)
-    if missed is not None:
-        gate_failure = failure(FailureReason.QUALITY_GATE_FAILED, missed)
-        return replace(status, failure=gate_failure), None
+    published = last_published(status)
+    found = judgement(spec.quality_gate, status.metrics, published)
+    status = with_judgement(status, found)
+    if found is not None and found.fails_run:
+        text = found.message
+        if published is not None:
+            key = status.model.key if status.model else None
+            kept = end_texts.published_result_kept(published.run_id, published.model_key, key)
+            text = f"{text} {kept}"
+        return replace(status, failure=failure(FailureReason.QUALITY_GATE_FAILED, text)), None
     return replace(status, failure=None), trained_reason(status)
 
 
 def trained_reason(status: TrainingStatus) -> ConditionReason:
-    """The reason and message of a run that has succeeded."""
-    metrics = status.metrics
+    """The reason and message of a run that has succeeded, with a gate that it missed in DryRun."""
+    metrics, judged = status.metrics, gate_condition(status.conditions)
     text = end_texts.model_trained(
         metrics.word_error_rate if metrics else None,
         metrics.rating if metrics else None,
         status.model.key if status.model else None,
     )
+    if judged is not None and judged.status != "True":
+        text = f"{text} {judged.message}"
     return ConditionReason(Reason.TRAINING_SUCCEEDED, text)
 
 

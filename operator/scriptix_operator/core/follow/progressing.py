@@ -38,6 +38,7 @@ def without_poll_facts(status: TrainingStatus) -> TrainingStatus:
         estimated_completion_at=None,
         estimated_completion_p90_at=None,
         progress_stalled_at=None,
+        forecast=None,
         poll_interval_seconds=None,
     )
 

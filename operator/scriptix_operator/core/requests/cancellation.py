@@ -79,6 +79,7 @@ def cancel_request(status: TrainingStatus) -> TrainingStatus:
         finished_at=last.finished_at,
         last_observed_at=status.last_observed_at,
         metrics=last.metrics or _metrics(last.word_error_rate),
+        published=status.published,
         learning_curve=last.learning_curve,
         timeline=last.timeline,
         failure=_failure(last),

@@ -23,6 +23,7 @@ from scriptix_operator.core.model.remote import TrainingState
 from scriptix_operator.core.model.text import one_line
 from scriptix_operator.core.model.training import Training
 from scriptix_operator.core.status.conditions import awaits_retry
+from scriptix_operator.core.status.gate_condition import without_judgement
 from scriptix_operator.core.status.used_requests import (
     Ask,
     asks_for_run,
@@ -169,8 +170,9 @@ def _replaced(status: TrainingStatus, successor: Run) -> TrainingStatus:
         log=None if status.log is None else without_run(status.log),
         history=history,
         used_requests=used_requests(status),
+        published=status.published,
         served_by=status.served_by,
-        conditions=status.conditions,
+        conditions=without_judgement(status.conditions),
     )
 
 

@@ -13,6 +13,7 @@ from scriptix_operator.api.spec import TrainingSpec
 from scriptix_operator.api.status import LONG_TEXT, Condition, Display, TrainingStatus
 from scriptix_operator.core.model.text import clean
 from scriptix_operator.core.model.training import Training
+from scriptix_operator.core.status.gate_condition import gate_condition, stamped
 from scriptix_operator.core.status.retry import retry_text
 from scriptix_operator.core.status.texts import resource_texts
 from scriptix_operator.core.status.unreadable import describe_unreadable, reported_unreadable
@@ -185,6 +186,8 @@ def derive_status(
             observed_generation=training.generation,
         )
         conditions.append(_with_transition_time(condition, before.get(kind), now))
+    if (judged := gate_condition(status.conditions)) is not None:
+        conditions.append(stamped(judged, training.generation, now))
     return replace(
         status,
         observed_generation=training.generation,

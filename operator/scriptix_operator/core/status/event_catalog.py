@@ -49,6 +49,12 @@ EVENT_CATALOG: dict[EventReason, EventEntry] = {
     EventReason.TRAINING_STARTED: EventEntry("The operator started a run.", is_warning=False),
     EventReason.TRAINING_ADOPTED: EventEntry("The operator adopted a run.", is_warning=False),
     EventReason.STAGE_CHANGED: EventEntry("The run reached another stage.", is_warning=False),
+    EventReason.WORD_ERROR_RATE_RISING: EventEntry(
+        "The word error rate rises over several epochs of the log; once a run."
+    ),
+    EventReason.QUALITY_GATE_AT_RISK: EventEntry(
+        "The whole 80 % band of status.forecast misses spec.qualityGate; once a run."
+    ),
     EventReason.TRAINING_SUCCEEDED: EventEntry(
         "The run finished and passed its quality gate.",
         Reason.TRAINING_SUCCEEDED,

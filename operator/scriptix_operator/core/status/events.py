@@ -93,6 +93,8 @@ def transition_events(
         _repeated,
         _beginning,
         _stage,
+        _rising,
+        _at_risk,
         _waiting,
         _end,
         _log,
@@ -186,6 +188,28 @@ def _stage(old: TrainingStatus, new: TrainingStatus) -> tuple[EventRecord, ...]:
     before = f"{old.stage}, {old.progress}%" if went_back else ""
     text = event_texts.stage_changed(new.stage, new.progress, before)
     return (EventRecord(EventReason.STAGE_CHANGED, text),)
+
+
+def _rising(old: TrainingStatus, new: TrainingStatus) -> tuple[EventRecord, ...]:
+    """The learning curve rises: one event for each run, since the run keeps the time."""
+    if new.run is None or new.run.word_error_rate_rising_at is None or not new.learning_curve:
+        return ()
+    if _is_same_run(old, new) and old.run and old.run.word_error_rate_rising_at is not None:
+        return ()
+    last = new.learning_curve[-1]
+    text = event_texts.word_error_rate_rising(last.epoch, last.word_error_rate)
+    return (EventRecord(EventReason.WORD_ERROR_RATE_RISING, text),)
+
+
+def _at_risk(old: TrainingStatus, new: TrainingStatus) -> tuple[EventRecord, ...]:
+    """The forecast misses the gate: one event for each run, since the run keeps the time."""
+    expected = new.forecast
+    if new.run is None or new.run.gate_at_risk_at is None or expected is None:
+        return ()
+    if _is_same_run(old, new) and old.run and old.run.gate_at_risk_at is not None:
+        return ()
+    text = event_texts.gate_at_risk(expected.word_error_rate, expected.low, expected.high)
+    return (EventRecord(EventReason.QUALITY_GATE_AT_RISK, text),)
 
 
 def _waiting(old: TrainingStatus, new: TrainingStatus) -> tuple[EventRecord, ...]:

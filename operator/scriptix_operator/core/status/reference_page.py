@@ -6,6 +6,7 @@ from scriptix_operator.api.reasons import (
     ConditionType,
     EventReason,
     FailureReason,
+    GateReason,
     LogState,
     Reason,
 )
@@ -52,6 +53,7 @@ message. Examples show a message with example values. Names, times and words of 
 ## Condition types
 
 `Reconciling`, `Stalled` and `Suspended` are present only while they are True (kstatus).
+`QualityGatePassed` is present from the judgement of a run until the next run begins.
 
 | Type | True | False | Unknown |
 |---|---|---|---|
@@ -67,6 +69,11 @@ TYPES: dict[ConditionType, tuple[str, str, str]] = {
     ConditionType.RECONCILING: ("The operator works towards the spec.", "", ""),
     ConditionType.STALLED: ("A user must fix the reported problem.", "", ""),
     ConditionType.SUSPENDED: ("spec.suspend is set.", "", ""),
+    ConditionType.QUALITY_GATE_PASSED: (
+        "The run keeps all bounds of spec.qualityGate.",
+        "The run misses a bound, enforced or in DryRun.",
+        "A metric is missing, in DryRun.",
+    ),
 }
 
 CONDITIONS = """
@@ -98,6 +105,41 @@ Any message may end with one of these texts:
 | When | Example text | What to do |
 |---|---|---|
 """
+
+GATE = """
+## Reasons of QualityGatePassed
+
+The condition has a reason and a message of its own. A missed bound has the name of its field; if
+several are missed, the reason names the first one, and the message all of them
+([quality-gate.md](../quality-gate.md)).
+
+| Reason | When | Example message |
+|---|---|---|
+"""
+
+GATE_REASONS: dict[GateReason, tuple[str, str]] = {
+    GateReason.MAX_WORD_ERROR_RATE_EXCEEDED: (
+        "The word error rate is above maxWordErrorRate.",
+        "word error rate is 31.0% (at most 25% wanted)",
+    ),
+    GateReason.MAX_WORD_ERROR_RATE_INCREASE_EXCEEDED: (
+        "The word error rate exceeds the published one by more than maxWordErrorRateIncrease.",
+        "word error rate is 14.2% (at most 0.5 percentage points above the published 12.5% wanted)",
+    ),
+    GateReason.MAX_CHARACTER_ERROR_RATE_EXCEEDED: (
+        "The character error rate is above maxCharacterErrorRate.",
+        "character error rate is 8.3% (at most 8% wanted)",
+    ),
+    GateReason.MIN_ACCURACY_IMPROVEMENT_MISSED: (
+        "The accuracy improvement is below minAccuracyImprovement.",
+        "accuracy improvement is 3.1% (at least 5% wanted)",
+    ),
+    GateReason.METRIC_MISSING: (
+        "The API did not give a metric that the gate bounds, and no other bound is missed.",
+        "character error rate is not given (at most 8% wanted)",
+    ),
+}
+"""Why a gate is missed: when, and the missed bound in the message."""
 
 EVENTS = """
 ## Events
@@ -154,6 +196,7 @@ def reference_page() -> str:
         (INTRODUCTION, ((f"`{kind}`", *TYPES[kind]) for kind in ConditionType)),
         (CONDITIONS, _conditions()),
         (FURTHER_TEXTS, ((text.when, str(text), text.action) for text in _texts(None))),
+        (GATE, _gate_reasons()),
         (
             EVENTS.replace("NO_EVENT", _reasons_without_event()),
             (row for reason in EventReason for row in _event(reason, EVENT_CATALOG[reason])),
@@ -244,6 +287,13 @@ def _signs(remedy: Remedy) -> list[str]:
     words = " or ".join(f"“{example}”" for example in remedy.examples)
     signs = (*codes, f"words such as {words}" if words else "", remedy.recognised)
     return [sign for sign in signs if sign]
+
+
+def _gate_reasons() -> Iterator[tuple[str, ...]]:
+    for text in _texts(GateReason.BOUNDS_KEPT):
+        yield f"`{GateReason.BOUNDS_KEPT}`", text.when, str(text)
+    for reason, (when, miss) in GATE_REASONS.items():
+        yield f"`{reason}`", when, end_texts.gate_missed(miss)
 
 
 def _failure_texts() -> Iterator[tuple[str, ...]]:

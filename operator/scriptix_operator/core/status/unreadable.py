@@ -190,7 +190,7 @@ def _conditions(before: list[Any], reported: Mapping[str, Any], now: datetime) -
             "reason": Reason.UNREADABLE.value,
             "lastTransitionTime": since or format_time(now),
         }
-    yield from (old for old in before if _type_of(old) is None)
+    yield from (old for old in before if _type_of(old) in {None, ConditionType.QUALITY_GATE_PASSED})
 
 
 def _type_of(condition: object) -> ConditionType | None:

@@ -50,6 +50,14 @@ def test_points_come_with_their_time() -> None:
         ("epoch: 3/9, loss 0.1, WER 101.25 %", "101.25"),
         ("Epoch #3 / 9 | word error rate: 12,5%", "12.5"),
         ("[epoch 3/9] cer: 1.0% wer: 2.0%", "2.0"),
+        ("Epoch [3/9] Word Error Rate (WER): 45.2 %", "45.2"),
+        ("Epoch 3 (of 9) | val_wer: 12.5", "12.5"),
+        ("epochs 3 out of 9 - WER (dev) is 12.5%", "12.5"),
+        ("epoch=3/9 train WER 7.1% validation WER 12.5%", "12.5"),
+        ("epoch 003/009: best WER 9.0%, word-error-rate was 12.5%", "12.5"),
+        ("{'eval_wer': 28.123456789, 'epoch': '3/9'}", "28.123456"),
+        ("WER: 12.5% in epoch 3/9", "12.5"),
+        ("WER 12.5% (epoch 3/9)", "12.5"),
     ],
 )
 def test_other_spellings_are_read_too(message: str, rate: str) -> None:
@@ -61,19 +69,44 @@ def test_other_spellings_are_read_too(message: str, rate: str) -> None:
 @pytest.mark.parametrize(
     "message",
     [
-        "epoch 3 - WER: 1%",
+        "epoch 3.5 - WER: 1%",
+        "epoch 3.5/9 - WER: 1%",
+        "epoch 0 - WER: 1%",
         "epoch 0/9 - WER: 1%",
         "epoch 10/9 - WER: 1%",
         "epoch 1234567/1234568 - WER: 1%",
         "epoch 3/9 - WER: n/a",
         "epoch 3/9 - WER: 12345%",
-        "WER: 1% in epoch 3/9",
+        "WER: 1% so far; epoch 3/9 begins",
+        "best WER: 1% (epoch 3/9)",
+        "epoch 3/9 - training WER: 1%",
+        "epoch 3/9 - WER: 1.2.3",
         "epochs 3/9 answer: 1%",
         "x " * 256 + "epoch 3/9 - WER: 1%",
     ],
 )
 def test_other_lines_are_passed_over(message: str) -> None:
     assert learning_curve([entry(message)]) == ()
+
+
+def test_number_of_epochs_is_learned_from_other_lines() -> None:
+    entries = [entry("epoch 1 WER: 3%"), entry("epoch 2/9 WER: 2%"), entry("epoch 10 WER: 1%")]
+    points = learning_curve(entries)
+    assert [(point.epoch, point.of) for point in points] == [(1, 9), (2, 9), (10, 0)]
+
+
+@pytest.mark.parametrize(
+    ("lines", "rates"),
+    [
+        (["0.452", "0.5", "1.25"], ["45.2", "50", "125"]),
+        (["0.452%", "0.5", "1.25"], ["0.452", "0.5", "1.25"]),
+        (["0.452", "0.5", "2"], ["0.452", "0.5", "2"]),
+    ],
+    ids=["fractions", "a percent sign", "a rate of 2"],
+)
+def test_rates_without_percent_sign_may_be_fractions(lines: list[str], rates: list[str]) -> None:
+    entries = [entry(f"epoch {n}/9 WER {rate}") for n, rate in enumerate(lines, 1)]
+    assert [point.word_error_rate for point in learning_curve(entries)] == rates
 
 
 def test_latest_of_two_points_of_an_epoch_counts_in_any_order() -> None:

@@ -410,6 +410,7 @@ NOT_RESTORED = {
     "estimated_completion_p90_at",
     "last_progress_at",
     "progress_stalled_at",
+    "forecast",
     "poll_interval_seconds",
     "queue",
 }
@@ -433,6 +434,7 @@ def test_cancelling_restores_each_status_field() -> None:
 NOT_IN_HISTORY = {
     "baseline",
     "claimed_at",
+    "gate_at_risk_at",
     "intent",
     "next_attempt_at",
     "pending_end",
@@ -440,6 +442,7 @@ NOT_IN_HISTORY = {
     "refused",
     "retries",
     "retry_at",
+    "word_error_rate_rising_at",
 }
 """Facts of a run that is not over; claimedAt is restored from the start."""
 

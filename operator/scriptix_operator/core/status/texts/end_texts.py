@@ -2,16 +2,20 @@
 
 from datetime import datetime
 
-from scriptix_operator.api.reasons import FailureReason, Reason
+from scriptix_operator.api.reasons import FailureReason, GateReason, Reason
 from scriptix_operator.core.model.wording import duration, sentence, timestamp
 from scriptix_operator.core.status.texts.registry import EXAMPLE_TIME, NO_ACTION, NOTHING, shown
 
 __all__ = [
     "gate_changed",
     "gate_missed",
+    "gate_missed_in_dry_run",
+    "gate_passed",
+    "gate_unjudged",
     "model_trained",
     "outcome_lost_by_reset",
     "outcome_replaced",
+    "published_result_kept",
     "request_cancelled_after_success",
     "result_not_published",
     "results_awaited",
@@ -101,6 +105,51 @@ def gate_changed(misses: str) -> str:
 def gate_missed(misses: str) -> str:
     """A metric of the finished run misses a bound of spec.qualityGate, or is missing."""
     return f"The run misses its quality gate: {misses}."
+
+
+@shown(
+    FailureReason.QUALITY_GATE_FAILED,
+    example={"run_id": "3f0c2a9d41", "published_key": "cardiology_en", "key": "cardiology_en"},
+)
+def published_result_kept(run_id: str, published_key: str | None, key: str | None) -> str:
+    """The result of an earlier run is published: follows the missed bounds."""
+    text = f"The result ConfigMap still holds the result of run {run_id}"
+    if key is None or published_key != key:
+        return f"{text}."
+    return (
+        f"{text}, but the API may already serve the model of this run under the same model key, "
+        f"{key}."
+    )
+
+
+@shown(
+    Reason.TRAINING_SUCCEEDED,
+    example={"misses": "word error rate is 31.0% (at most 25% wanted)"},
+    action="To enforce the gate from the next run on, remove spec.qualityGate.mode.",
+)
+def gate_missed_in_dry_run(misses: str) -> str:
+    """The run misses a bound, and spec.qualityGate.mode is DryRun: follows the success."""
+    return f"The run misses its quality gate, which DryRun does not enforce: {misses}."
+
+
+@shown(
+    Reason.TRAINING_SUCCEEDED,
+    example={"misses": "character error rate is not given (at most 8% wanted)"},
+    action=NO_ACTION,
+)
+def gate_unjudged(misses: str) -> str:
+    """A metric is missing, and spec.qualityGate.mode is DryRun: follows the success."""
+    return f"The operator cannot judge the run by its quality gate: {misses}."
+
+
+@shown(
+    GateReason.BOUNDS_KEPT,
+    example={"bounds": "word error rate is 12.5% (at most 15% wanted)"},
+    action=NO_ACTION,
+)
+def gate_passed(bounds: str) -> str:
+    """The run keeps all bounds of spec.qualityGate, or none of them applies."""
+    return f"The run passes its quality gate{f': {bounds}' if bounds else ''}."
 
 
 @shown(Reason.TRAINING_SUCCEEDED, action=NO_ACTION)

@@ -4,6 +4,7 @@ from scriptix_operator.api.reasons import EventReason
 from scriptix_operator.core.status.texts.registry import NOTHING, shown
 
 __all__ = [
+    "gate_at_risk",
     "request_cancelled",
     "retry_cancelled_by_limit",
     "retry_cancelled_with_request",
@@ -14,6 +15,7 @@ __all__ = [
     "training_adopted",
     "training_started",
     "training_started_without_reply",
+    "word_error_rate_rising",
 ]
 
 RUN = {"run_id": "3f0c2a9d41", "model": "cardiology_en"}
@@ -51,6 +53,32 @@ def stage_changed(stage: str | None, progress: int | None, before: str) -> str:
     """A poll shows the run in another stage."""
     back = f" (back from {before})" if before else ""
     return f"The run has reached stage {stage}, at {progress}%{back}."
+
+
+@shown(
+    EventReason.WORD_ERROR_RATE_RISING,
+    example={"epoch": 14, "word_error_rate": "14.1"},
+    action="Check the training data; the API cannot cancel the run.",
+)
+def word_error_rate_rising(epoch: int, word_error_rate: str) -> str:
+    """The learning curve rises over several epochs."""
+    return (
+        f"The word error rate rises over the last epochs of the log, to {word_error_rate}% after "
+        f"epoch {epoch}; the run continues."
+    )
+
+
+@shown(
+    EventReason.QUALITY_GATE_AT_RISK,
+    example={"likely": "21.3", "low": "18.0", "high": "24.1"},
+    action="Prepare better data, or relax spec.qualityGate; the API cannot cancel the run.",
+)
+def gate_at_risk(likely: str, low: str, high: str) -> str:
+    """The whole band of the forecast misses the gate."""
+    return (
+        f"The run is expected to miss its quality gate: the forecast of its word error rate is "
+        f"{likely}% (80 % band: {low}% to {high}%); the run continues."
+    )
 
 
 @shown(EventReason.REQUEST_CANCELLED, example={"request": 'spec.runToken "2"'})

@@ -7,7 +7,13 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import TypeVar
 
-from scriptix_operator.api.reasons import EventReason, FailureReason, LogState, Reason
+from scriptix_operator.api.reasons import (
+    EventReason,
+    FailureReason,
+    GateReason,
+    LogState,
+    Reason,
+)
 
 __all__ = [
     "ASK_ADMINISTRATOR",
@@ -21,7 +27,7 @@ __all__ = [
     "shown",
 ]
 
-Shown = Reason | EventReason | FailureReason | LogState
+Shown = Reason | EventReason | FailureReason | GateReason | LogState
 """What a text is shown for."""
 
 NOTHING = "Nothing: the operator continues automatically."

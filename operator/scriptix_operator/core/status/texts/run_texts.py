@@ -55,7 +55,8 @@ def progress_stalled(stage: str | None, since: datetime | None) -> str:
 )
 def epoch_logged(epoch: int, of: int, word_error_rate: str) -> str:
     """The log has an epoch of the run: follows the progress."""
-    return f"The log's last epoch is {epoch}/{of}, with WER {word_error_rate}%."
+    planned = f"/{of}" if of else ""
+    return f"The log's last epoch is {epoch}{planned}, with WER {word_error_rate}%."
 
 
 @shown(Reason.TRAINING, example={"seconds": 300}, action=NOTHING)
