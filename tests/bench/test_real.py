@@ -211,9 +211,17 @@ def test_bars_judge_the_rows_that_have_run() -> None:
     assert [(bar.what, bar.is_met) for bar in bars(results(plain=with_(cpu=6.1)))] == [
         ("plain: CPU ÷ baseline's", False),
         ("plain: peak memory in MB", True),
-        ("plain: runs per request", True),
-        ("plain: refusals (429)", True),
+        ("all rows: runs per request", True),
+        ("all rows: refusals (429) in a row", True),
     ]
+
+
+def test_worst_row_is_judged_by_what_is_promised() -> None:
+    worst = with_(runs_per_request=0.99, refusals=2)
+    found = {bar.what: bar for bar in bars(results(plain=worst, killed=FIGURES))}
+    assert found["all rows: runs per request"].measured == "0.990"
+    assert not found["all rows: runs per request"].is_met
+    assert not found["all rows: refusals (429) in a row"].is_met
 
 
 def test_missing_figure_meets_no_bar() -> None:
