@@ -18,6 +18,7 @@ from scriptix_operator.api.status import TrainingStatus
 from scriptix_operator.api.times import parse_time
 from scriptix_operator.core.model.training import Training, TrainingKey, UnreadableField
 from scriptix_operator.core.status.unreadable import DERIVED, ESSENTIAL, describe_left_alone
+from scriptix_operator.kube.sharing import share_parts
 
 __all__ = ["Raw", "UnreadableError", "key_of", "parse_training"]
 
@@ -70,6 +71,8 @@ def parse_training(raw: Raw) -> Training:
         spec = replace(spec, quality_gate=UNREADABLE_GATE)
         if NO_BOUND.top not in {u.top for u in unreadable}:
             unreadable += (NO_BOUND,)
+    share_parts(spec)
+    share_parts(status)
     return Training(
         key=key_of(raw),
         uid=metadata["uid"],

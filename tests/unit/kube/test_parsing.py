@@ -1,5 +1,6 @@
 """kube/parsing.py, status_patch: the fields that are read of a resource, and written back."""
 
+import json
 from typing import Any
 
 import pytest
@@ -153,3 +154,13 @@ def test_conditions_of_others_never_exceed_the_bound_of_the_list() -> None:
         "Succeeded",
         *(one["type"] for one in foreign[:-1]),
     ]
+
+
+def test_equal_parts_of_resources_are_shared() -> None:
+    text = json.dumps({"message": "M", "conditions": [{**CONDITION, "message": "M"}]})
+    first, second = (parsed(status=json.loads(text)).status for _ in range(2))
+    assert first.message is second.conditions[0].message
+    names = first.__pydantic_fields_set__
+    assert names is second.__pydantic_fields_set__
+    assert replace(first, progress=5).__pydantic_fields_set__ == {*names, "progress"}
+    assert names == {"message", "conditions"}
