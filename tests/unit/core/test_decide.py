@@ -220,9 +220,9 @@ def test_block_that_is_not_repeated_is_cleared() -> None:
 
 def test_polls_of_an_unreachable_api_back_off() -> None:
     for interval, waits in (
-        (60, [60, 120, 240, 300, 300]),
-        (1, [1, 2, 4, 8, 16]),
-        (3600, [60, 120, 240]),
+        (60, [30, 30, 60, 60, 120, 120, 240, 240, 240]),
+        (1, [1, 1, 2, 2, 4, 4, 4]),
+        (3600, [30, 30, 60, 60]),
     ):
         life = Life(a_training(poll_interval_seconds=interval))
         seen = [life.poll_fails(FailureKind.AMBIGUOUS).action for _ in waits]

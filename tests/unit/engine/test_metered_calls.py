@@ -15,7 +15,7 @@ from scriptix_operator.core.model.training import TrainingKey
 from scriptix_operator.core.ratelimit.limits import Limit
 from scriptix_operator.core.ratelimit.write_throttle import CONFIRM, KEEP_AGAIN
 from scriptix_operator.core.scheduling.calls import Call, CallPermit
-from scriptix_operator.core.scheduling.circuit_breaker import MODELS
+from scriptix_operator.core.scheduling.failure_window import LEAST_CALLS
 from scriptix_operator.engine.metered_calls import MeteredCalls, OnRateInfo
 from scriptix_operator.engine.quota_restore import QuotaRestore
 from scriptix_operator.engine.schedulers import KeySchedulers
@@ -153,7 +153,7 @@ async def fail(bench: Bench, *failures: CallFailure) -> None:
             await bench.call(failure=failure, model_id=model_id)
 
 
-UNANSWERED = (CallFailure(FailureKind.AMBIGUOUS, "HTTP 500", 500),) * MODELS
+UNANSWERED = (CallFailure(FailureKind.AMBIGUOUS, "HTTP 500", 500),) * LEAST_CALLS
 
 
 async def test_unanswered_polls_open_the_circuit(bench: Bench) -> None:
