@@ -21,7 +21,7 @@ UNAVAILABLE = frozenset(
         HTTPStatus.GATEWAY_TIMEOUT,
     }
 )
-"""Statuses of a server that serves nobody: it is overloaded, or something in front of it replies."""
+"""Statuses of a server that serves nobody: it is overloaded, or a proxy replies in its place."""
 
 logger = logging.getLogger(__name__)
 

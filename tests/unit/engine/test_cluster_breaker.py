@@ -1,4 +1,4 @@
-"""engine/cluster_breaker.py: reconciles wait for the API server, with one trial request at a time."""
+"""engine/cluster_breaker.py: reconciles wait for the API server, with single trial requests."""
 
 import asyncio
 from collections.abc import AsyncIterator

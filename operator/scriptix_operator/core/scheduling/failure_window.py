@@ -1,7 +1,9 @@
 """The sliding window of a circuit breaker: which share of the latest calls had no answer.
 
 The window has the calls of the last LENGTH seconds, and at least the last LEAST_CALLS calls: few
-calls a minute need a longer window than many calls a second. Times are monotonic seconds, given by the caller.
+calls a minute need a longer window than many calls a second.
+
+Times are monotonic seconds, given by the caller.
 """
 
 from collections import Counter, deque
