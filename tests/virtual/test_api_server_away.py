@@ -79,5 +79,5 @@ def test_recovery_with_many_resources_is_paced() -> None:
     count = 300
     found = run_virtually(partial(_live, count, 60))
     assert len(found.shown) == count
-    assert found.busiest <= RESUME_RATE + 1
+    assert found.busiest <= 1.2 * RESUME_RATE  # replies take 0.1 to 0.4 s
     assert max(found.shown) < LONGEST_WAIT + 1.2 * count / RESUME_RATE
