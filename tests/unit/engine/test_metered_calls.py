@@ -169,9 +169,9 @@ async def test_circuit_that_opens_and_closes_is_logged_once_each(
     for _ in range(2):
         await bench.call()
     said = [(record.levelname, record.getMessage()) for record in caplog.records]
-    opened = f"{KEY.source}: the circuit breaker is open since 2025-01-16T08:00:06Z: HTTP 500"
+    opened = f"{KEY.source}: the circuit breaker is open since 2025-01-16T08:00:20Z: HTTP 500"
     closed = (
-        f"{KEY.source}: the circuit breaker is closed, after it was open since 2025-01-16T08:00:06Z"
+        f"{KEY.source}: the circuit breaker is closed, after it was open since 2025-01-16T08:00:20Z"
     )
     assert said == [("WARNING", opened), ("INFO", closed)]
     assert {str(fields_of(record)) for record in caplog.records} == {

@@ -1,7 +1,7 @@
 """The sliding window of a circuit breaker: which share of the latest calls had no answer.
 
-The window has the calls of the last LENGTH seconds, and at least the last LEAST_CALLS calls: few
-calls a minute need a longer window than many calls a second.
+The window has the calls of the last LENGTH seconds, but LEAST_CALLS to MOST_CALLS calls: few calls
+a minute need a longer window, and many calls a second a shorter one.
 
 Times are monotonic seconds, given by the caller.
 """
@@ -10,17 +10,27 @@ from collections import Counter, deque
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-__all__ = ["FAILURE_RATIO", "LEAST_CALLS", "LENGTH", "MODELS", "OLDEST", "FailureWindow"]
+__all__ = [
+    "FAILURE_RATIO",
+    "LEAST_CALLS",
+    "LENGTH",
+    "MODELS",
+    "MOST_CALLS",
+    "OLDEST",
+    "FailureWindow",
+]
 
 LENGTH = 10.0
-"""Length of the window in seconds, while there are LEAST_CALLS calls in it."""
+"""Length of the window in seconds, with LEAST_CALLS to MOST_CALLS calls in it."""
 LEAST_CALLS = 10
 """So many calls are needed to judge the API; older ones are counted, too, if need be."""
+MOST_CALLS = 20
+"""So many calls are enough to judge the API: with more, its outage would be noticed later."""
 OLDEST = 300.0
 """Seconds after which a call says nothing of the API any more."""
 FAILURE_RATIO = 0.9
 """Share of unanswered calls from which on the API counts as unreachable. An API that loses 4 calls
-of 10 reaches that with 10 calls twice in a thousand times, and with more calls never."""
+of 10 reaches that with 10 calls twice in a thousand times, with 20 five times in a million."""
 MODELS = 3
 """So many different models have to be among the unanswered calls: one model may be broken."""
 
@@ -63,4 +73,5 @@ class FailureWindow:
 
     def _is_over(self, call: _Call, now: float) -> bool:
         age = now - call.at
-        return age > OLDEST or (age > LENGTH and len(self._calls) > LEAST_CALLS)
+        most = LEAST_CALLS if age > LENGTH else MOST_CALLS
+        return age > OLDEST or len(self._calls) > most

@@ -26,8 +26,8 @@ def _window(calls: str, spacing: float = 0.1, models: int = LEAST_CALLS) -> Fail
         pytest.param("x" * (LEAST_CALLS - 1), False, id="too few calls"),
         pytest.param(".xxxxxxxxx", True, id="nine of ten"),
         pytest.param("..xxxxxxxx", False, id="eight of ten"),
-        pytest.param("." * 5 + "x" * 44, False, id="just below the ratio"),
-        pytest.param("." * 5 + "x" * 45, True, id="at the ratio"),
+        pytest.param("." * 3 + "x" * 17, False, id="just below the ratio"),
+        pytest.param("." * 2 + "x" * 18, True, id="at the ratio"),
         pytest.param("x." * 50, False, id="every second one"),
     ],
 )
@@ -50,7 +50,7 @@ def test_model_whose_failures_are_over_counts_no_more() -> None:
 @pytest.mark.parametrize(
     ("spacing", "shows_outage"),
     [
-        pytest.param(0.1, False, id="all 200 calls are in the window"),
+        pytest.param(0.1, False, id="the last twenty calls count"),
         pytest.param(LENGTH / LEAST_CALLS, True, id="the last ten seconds count"),
         pytest.param(LENGTH, True, id="the last ten calls count, however long ago"),
         pytest.param(OLDEST / LEAST_CALLS + 4, False, id="older calls do not count"),
