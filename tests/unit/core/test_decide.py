@@ -176,10 +176,10 @@ def test_blocked_resource_is_not_in_the_queue() -> None:
 @pytest.mark.parametrize(
     ("kind", "reason", "rests", "stalled"),
     [
-        (FailureKind.NOT_SENT, "ApiUnavailable", 60, False),
-        (FailureKind.AMBIGUOUS, "ApiUnavailable", 60, False),
-        (FailureKind.REJECTED, "ApiUnavailable", 60, False),
-        (FailureKind.CONFLICT, "ApiUnavailable", 60, False),
+        (FailureKind.NOT_SENT, "ApiUnavailable", 30, False),
+        (FailureKind.AMBIGUOUS, "ApiUnavailable", 30, False),
+        (FailureKind.REJECTED, "ApiUnavailable", 30, False),
+        (FailureKind.CONFLICT, "ApiUnavailable", 30, False),
         (FailureKind.RATE_LIMITED, "RateLimited", 60, False),
         (FailureKind.UNAUTHORIZED, "Unauthorized", 60, True),
         (FailureKind.NOT_FOUND, "ModelNotFound", 60, True),
