@@ -41,6 +41,7 @@ from scriptix_operator.kube.events import Events
 from scriptix_operator.kube.leadership import Leadership, new_identity
 from scriptix_operator.kube.ledger_config_map import LedgerConfigMap
 from scriptix_operator.kube.logstore import LogStore
+from scriptix_operator.kube.reachability import Reachability
 from scriptix_operator.kube.schema import SchemaMissingError, check_schema
 from scriptix_operator.kube.secrets import DefaultKey, Keys
 from scriptix_operator.kube.trainings import Trainings
@@ -97,8 +98,8 @@ class EngineDependencies:
     jitter: Callable[[], float]
     fence: Fence
     leads_until: Callable[[], float]
-    is_reachable: Callable[[], bool] = lambda: True
-    """Whether the API server replies, as Reachability.is_reachable."""
+    reachability: Reachability = field(default_factory=Reachability)
+    """Whether the API server replies."""
     shutdown: Shutdown = field(default_factory=Shutdown)
 
 
@@ -270,7 +271,7 @@ def _build(
         jitter=random.random,
         fence=Fence(),
         leads_until=lambda: _leads_until(leadership),
-        is_reachable=lambda: api.reachability.is_reachable,
+        reachability=api.reachability,
         shutdown=process.shutdown,
     )
     if not settings.watch_namespaces:
@@ -367,7 +368,15 @@ def assemble(
         results=settings.results_wait,
         log=settings.log_wait,
     )
-    run_starter = RunStarter(store, start_sender, status_writer, ledger, clock, durations)
+    run_starter = RunStarter(
+        store,
+        start_sender,
+        status_writer,
+        ledger,
+        clock,
+        durations,
+        dependencies.reachability.pause,
+    )
     log_fetcher = LogFetcher(
         dependencies.client,
         dependencies.keys,
@@ -407,7 +416,8 @@ def assemble(
         retry_ledger=ledger.document.retry_refused,
         beside=installation_watch.run,
         report_left_alone=status_writer.report_left_alone,
-        is_reachable=dependencies.is_reachable,
+        reachability=dependencies.reachability,
+        trial=partial(dependencies.trainings.check_list, next(iter(coverage.scopes))),
         shutdown=dependencies.shutdown,
         start_wait=settings.post_timeout + RECORDING,
     )

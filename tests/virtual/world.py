@@ -28,9 +28,10 @@ from scriptix_operator.engine.clock import Clock
 from scriptix_operator.engine.controller import Controller
 from scriptix_operator.engine.fence import Fence
 from scriptix_operator.kube.configmaps import ConfigMaps
-from scriptix_operator.kube.errors import ConflictError, GoneError
+from scriptix_operator.kube.errors import ConflictError, GoneError, UnavailableError
 from scriptix_operator.kube.events import Events
 from scriptix_operator.kube.logstore import LogStore, OpenLog, SavedLog
+from scriptix_operator.kube.reachability import Reachability
 from scriptix_operator.kube.secrets import Keys
 from scriptix_operator.kube.trainings import ALL, Raw, Trainings, dump_status
 from scriptix_operator.scriptix.client import ScriptixClient, Timeouts
@@ -52,13 +53,21 @@ LATENCY = 0.08, 0.4
 class Stored(Trainings):
     """The resources.
 
+    Args:
+        reachability: Takes the replies to requests.
+
     Attributes:
         on_status: Called with each status when it is written.
+        is_away: Whether requests have no reply.
+        requests: When requests were made, with a reply or without.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, reachability: Reachability) -> None:
         self.by_key: dict[TrainingKey, Training] = {}
         self.writes = 0
+        self.is_away = False
+        self.requests: list[float] = []
+        self._reachability = reachability
         self.on_status: Callable[[Training], None] = lambda _: None
         self._version = 0
 
@@ -69,14 +78,29 @@ class Stored(Trainings):
         self.by_key[training.key] = written
         return written
 
+    def request(self) -> None:
+        """Make a request, which has no reply while the API server is away."""
+        self.requests.append(boottime())
+        if self.is_away:
+            self._reachability.failed(boottime(), "no connection")
+            raise UnavailableError("no connection")
+        self._reachability.answered()
+
+    async def check_list(self, namespace: str = ALL) -> None:
+        """List one."""
+        del namespace
+        self.request()
+
     async def all(self, namespace: str = ALL) -> AsyncIterator[Raw]:
         """List them."""
+        self.request()
         for training in list(self.by_key.values()):
             if namespace in {ALL, training.key.namespace}:
                 yield as_raw(training)
 
     async def get(self, key: TrainingKey) -> Training:
         """Read one."""
+        self.request()
         try:
             return self.by_key[key]
         except KeyError:
@@ -194,7 +218,8 @@ class World:
         self.rng = random.Random(seed)  # noqa: S311 - repeatable on purpose
         self.api = InProcess(self.state, self.clock, lambda: self.rng.uniform(*LATENCY))
         self.wire: httpx.AsyncBaseTransport = self.api
-        self.trainings, self.results, self.logs = Stored(), Results(), Logs()
+        self.reachability = Reachability(boottime)
+        self.trainings, self.results, self.logs = Stored(self.reachability), Results(), Logs()
         self.events, self.keys, self.ledger = Published(), Secrets(keys), FakeLedgerConfigMap()
         self.engines: list[Controller] = []
         self._settings = {f"SCRIPTIX_{name.upper()}": value for name, value in settings.items()}
@@ -260,6 +285,7 @@ class World:
                 jitter=self.rng.random,
                 fence=NoFence(),
                 leads_until=lambda: math.inf,
+                reachability=self.reachability,
             )
             engine = assemble(settings, dependencies, Metrics())
             work = asyncio.create_task(engine.run(lambda: None))

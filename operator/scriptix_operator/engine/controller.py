@@ -1,6 +1,7 @@
 """The controller: takes in watch events and lists, and reconciles the resources that are due."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,6 +14,7 @@ from scriptix_operator.core.scheduling.fair_queue import DISPATCH_TIMEOUT
 from scriptix_operator.core.status.conditions import reason_of
 from scriptix_operator.core.status.events import deletion_events
 from scriptix_operator.engine.clock import Clock
+from scriptix_operator.engine.cluster_breaker import ClusterBreaker
 from scriptix_operator.engine.coverage import Coverage
 from scriptix_operator.engine.resync import Resync
 from scriptix_operator.engine.schedulers import KeySchedulers
@@ -21,8 +23,9 @@ from scriptix_operator.engine.state_reporter import StateReporter
 from scriptix_operator.engine.store import TrainingStore, is_older
 from scriptix_operator.engine.unreadable_reporter import UnreadableReporter
 from scriptix_operator.engine.work_queue import WorkQueue
-from scriptix_operator.kube.errors import GoneError, KubeError
+from scriptix_operator.kube.errors import GoneError, KubeError, UnavailableError
 from scriptix_operator.kube.events import Events
+from scriptix_operator.kube.reachability import Reachability
 from scriptix_operator.kube.trainings import ALL, Raw, UnreadableError, key_of, parse_training
 from scriptix_operator.log_fields import FieldLogger, field_logger
 from scriptix_operator.telemetry.health import Problems
@@ -99,14 +102,17 @@ class Controller:
     """Runs beside the reconciles until cancelled, as InstallationWatch.run."""
     report_left_alone: Callable[[Raw, str], Awaitable[bool]] = _report_nothing
     """Reports in status why a resource is skipped, as StatusWriter.report_left_alone."""
-    is_reachable: Callable[[], bool] = lambda: True
-    """Whether the API server replies, as Reachability.is_reachable."""
+    reachability: Reachability = field(default_factory=Reachability)
+    """Whether the API server replies."""
+    trial: Callable[[], Awaitable[None]] = _nothing
+    """Makes one cheap request to the API server."""
     shutdown: Shutdown = field(default_factory=Shutdown)
     """After the shutdown has begun, a cancellation of `run` waits for the starts under way."""
     start_wait: float = 0.0
     """Seconds that `run` waits for starts under way, at most."""
     _resync: Resync = field(init=False)
     _reporter: UnreadableReporter = field(init=False)
+    _breaker: ClusterBreaker = field(init=False)
     _state_reporter: StateReporter = field(init=False)
     _due: dict[int, dict[TrainingKey, float]] = field(default_factory=dict)
     """By model that has a worker: its due resources, each with its due time in monotonic
@@ -120,6 +126,12 @@ class Controller:
         """Create what belongs to the running event loop."""
         self._deletion_events = asyncio.Semaphore(PARALLEL_DELETION_EVENTS)
         self._reporter = UnreadableReporter(self.report_left_alone)
+        self._breaker = ClusterBreaker(
+            reachability=self.reachability,
+            trial=self.trial,
+            clock=self.clock.monotonic,
+            resume=self._resume,
+        )
         self._state_reporter = StateReporter(
             store=self.store,
             coverage=self.coverage,
@@ -142,7 +154,7 @@ class Controller:
             problems=self.problems,
             serve=self.serve,
             interval=self.resync_interval,
-            is_reachable=self.is_reachable,
+            reachability=self.reachability,
         )
 
     async def run(self, beat: Callable[[], None]) -> None:
@@ -152,6 +164,7 @@ class Controller:
             beat: Called at least every two seconds while the dispatcher works.
         """
         async with asyncio.TaskGroup() as self._tasks:
+            self._tasks.create_task(self._breaker.run())
             self._tasks.create_task(self._resync.run())
             self._tasks.create_task(self._state_reporter.run())
             self._tasks.create_task(self._reporter.run())
@@ -245,7 +258,23 @@ class Controller:
         self.work_queue.drop(key)
         self.schedulers.forget(key)
         self._failures.pop(key, None)
+        self._breaker.forget(key)
         return self.store.remove(key)
+
+    def _resume(self, failed: tuple[TrainingKey, ...], since: float) -> int:
+        """Make due what an unreachable API server has held up; returns how many are overdue.
+
+        Args:
+            failed: The resources whose reconcile has failed meanwhile.
+            since: Seconds since the API server became unreachable.
+        """
+        self._reporter.retry()
+        for key in failed:
+            self._failures.pop(key, None)
+            self.work_queue.set(key, -since)  # before the others: there is something to record
+        overdue = self.work_queue.due()
+        logger.info("resuming after the API server was unreachable: %d reconciles", overdue)
+        return overdue
 
     async def _publish_deletion(self, training: Training) -> None:
         async with self._deletion_events:
@@ -256,13 +285,14 @@ class Controller:
         slots = asyncio.Semaphore(PARALLEL_RECONCILES)
         while True:
             beat()
-            if not await _in_time(slots.acquire()):
+            if not await _in_time(self._breaker.wait()) or not await _in_time(slots.acquire()):
                 continue
             due = await self.work_queue.next(PATIENCE)
             model = None if due is None else self._give_to_worker(*due)
             if model is None:
                 slots.release()
                 continue
+            self._breaker.begun()
             worker = tasks.create_task(self._work_on(model))
             worker.add_done_callback(lambda _: slots.release())
 
@@ -329,7 +359,9 @@ class Controller:
             self._log(key).debug("%s", error)
         except (KubeError, UnreadableError) as error:
             result, seconds = ReconcileResult.POSTPONED, self._retry_in(key)
-            self._log(key).warning("reconcile postponed for %.0f s: %s", seconds, error)
+            is_outage = isinstance(error, UnavailableError) and self._breaker.note(key)
+            level = logging.DEBUG if is_outage else logging.WARNING  # an outage is logged once
+            self._log(key).log(level, "reconcile postponed for %.0f s: %s", seconds, error)
         except Exception:
             # A bug with one resource must not stop the others: it is logged, counted and retried.
             result, seconds = ReconcileResult.ERROR, self._retry_in(key)

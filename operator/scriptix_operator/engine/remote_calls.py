@@ -122,7 +122,11 @@ class RemoteCalls:
         except ScriptixError as error:
             again_in = self.schedulers.wait(key.fingerprint, Call.STATUS)
             return PollFailed(
-                error.failure, key.source, again_in=again_in, has_key_worked=has_worked
+                error.failure,
+                key.source,
+                again_in=again_in,
+                has_key_worked=has_worked,
+                is_baseline=poll_request.priority is PollPriority.BASELINE,
             )
         self._warn_of(model, training, key)
         return ModelPolled(

@@ -16,6 +16,7 @@ from scriptix_operator.core.model.training import TrainingKey
 from scriptix_operator.engine.coverage import Coverage
 from scriptix_operator.engine.store import TrainingStore
 from scriptix_operator.kube.errors import KubeError, RefusedError
+from scriptix_operator.kube.reachability import Reachability
 from scriptix_operator.kube.trainings import ALL, Raw, key_of, show_scope
 from scriptix_operator.log_fields import field_logger
 from scriptix_operator.telemetry.health import Problems
@@ -64,8 +65,8 @@ class Resync:
     problems: Problems
     serve: Callable[[frozenset[str]], None]
     interval: float
-    is_reachable: Callable[[], bool] = lambda: True
-    """Whether the API server replies, as Reachability.is_reachable."""
+    reachability: Reachability = field(default_factory=Reachability)
+    """Whether the API server replies."""
     ready: asyncio.Event = field(default_factory=asyncio.Event)
     """Set once each scope was listed, has failed, or has exceeded its time."""
     _tried: set[str] = field(default_factory=set)
@@ -119,6 +120,7 @@ class Resync:
                 longest = MAX_RETRY_REFUSED if scope in self._refused else MAX_RETRY
                 most = min(longest, self.interval)
                 await asyncio.sleep(backoff(FIRST_RETRY, self._failures[scope] - 1, most))
+                await self.reachability.wait()
 
     def _succeeded(self, scope: str) -> None:
         if self._none_is_listed:
@@ -148,7 +150,7 @@ class Resync:
     def _log_failure(self, scope: str, error: Exception) -> None:
         """Log each new cause once; an unreachable API server is logged once for all scopes."""
         log, text = logger.about(namespace=scope), self._causes[scope]
-        if self._logged.get(scope) == text or not self.is_reachable():
+        if self._logged.get(scope) == text or not self.reachability.is_reachable:
             log.debug("%s", text)
             return
         self._logged[scope] = text

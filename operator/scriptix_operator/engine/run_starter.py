@@ -5,6 +5,7 @@ The order is the protocol. An interruption leaves nothing, an intent without an 
 """
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
 from scriptix_operator.core.decide import decide
@@ -43,6 +44,8 @@ class RunStarter:
     ledger: StartLedger
     clock: Clock
     durations: Durations
+    pause: Callable[[float], Awaitable[None]] = asyncio.sleep
+    """Waits, but not after the API server has become reachable again, as Reachability.pause."""
 
     async def start(
         self, recorded: Training, decision: Decision, permit: StartPermit
@@ -148,7 +151,7 @@ class RunStarter:
                     raise
                 text = "the reply to the start is not recorded yet: %s"
                 logger.about(written, operation=Call.START).warning(text, error)
-                await asyncio.sleep(backoff(1.0, attempt - 1, 20.0))
+                await self.pause(backoff(1.0, attempt - 1, 20.0))
             else:
                 self.store.store_state(written, decision.state)
                 return recorded, decision

@@ -38,6 +38,10 @@ class UnreadableReporter:
         self._due[key_of(raw)] = raw, text
         self._changed.set()
 
+    def retry(self) -> None:
+        """Write the queued reports now: the API server is reachable again."""
+        self._changed.set()
+
     def drop(self, key: TrainingKey) -> None:
         """Drop the report of a resource that can be read now, or was deleted."""
         self._due.pop(key, None)

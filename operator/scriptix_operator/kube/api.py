@@ -69,7 +69,7 @@ class KubeApi:
 
     Args:
         config: The cluster; its files are read here.
-        reachability: Takes in whether each request has a reply, of any status.
+        reachability: Takes in whether each request has a reply.
 
     Raises:
         OSError, ValueError: A file of the configuration cannot be used.
@@ -168,7 +168,7 @@ class KubeApi:
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
             self.reachability.failed(begun_at, f"{type(error).__name__} {error}")
             raise
-        self.reachability.answered()
+        self.reachability.replied(begun_at, response.status)
         content = await response.read()  # which _session has read already
         if not response.ok:
             raise ApiError(response.status, response.reason or "", content)

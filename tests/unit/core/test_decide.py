@@ -176,10 +176,10 @@ def test_blocked_resource_is_not_in_the_queue() -> None:
 @pytest.mark.parametrize(
     ("kind", "reason", "rests", "stalled"),
     [
-        (FailureKind.NOT_SENT, "ApiUnavailable", 60, False),
-        (FailureKind.AMBIGUOUS, "ApiUnavailable", 60, False),
-        (FailureKind.REJECTED, "ApiUnavailable", 60, False),
-        (FailureKind.CONFLICT, "ApiUnavailable", 60, False),
+        (FailureKind.NOT_SENT, "ApiUnavailable", 30, False),
+        (FailureKind.AMBIGUOUS, "ApiUnavailable", 30, False),
+        (FailureKind.REJECTED, "ApiUnavailable", 30, False),
+        (FailureKind.CONFLICT, "ApiUnavailable", 30, False),
         (FailureKind.RATE_LIMITED, "RateLimited", 60, False),
         (FailureKind.UNAUTHORIZED, "Unauthorized", 60, True),
         (FailureKind.NOT_FOUND, "ModelNotFound", 60, True),
@@ -220,9 +220,9 @@ def test_block_that_is_not_repeated_is_cleared() -> None:
 
 def test_polls_of_an_unreachable_api_back_off() -> None:
     for interval, waits in (
-        (60, [60, 120, 240, 300, 300]),
-        (1, [1, 2, 4, 8, 16]),
-        (3600, [60, 120, 240]),
+        (60, [30, 30, 60, 60, 120, 120, 240, 240, 240]),
+        (1, [1, 1, 2, 2, 4, 4, 4]),
+        (3600, [30, 30, 60, 60]),
     ):
         life = Life(a_training(poll_interval_seconds=interval))
         seen = [life.poll_fails(FailureKind.AMBIGUOUS).action for _ in waits]

@@ -33,6 +33,7 @@ from scriptix_operator.kube.connection import connect
 from scriptix_operator.kube.errors import GoneError, KubeError, RefusedError, UnavailableError
 from scriptix_operator.kube.events import Events
 from scriptix_operator.kube.leadership import LeadershipLostError
+from scriptix_operator.kube.reachability import Reachability
 from scriptix_operator.kube.trainings import Raw, dump_status
 from scriptix_operator.telemetry.health import Problems
 from scriptix_operator.telemetry.metrics import Metrics
@@ -106,6 +107,8 @@ class Bench:
         self.at_once: Counter[int] = Counter()
         self.most_at_once: Counter[int] = Counter()
         self.on_step: Callable[[TrainingKey], Awaitable[float | None]] = self._rest
+        self.reachability = Reachability()
+        self.trials = 0
         self.engine = Controller(
             reconcile=self._step,
             list_all=self._list_from,
@@ -120,12 +123,15 @@ class Bench:
             resync_interval=HOUR,
             installation="ours",
             serve=self._serve,
-            is_reachable=lambda: self.is_reachable,
+            reachability=self.reachability,
+            trial=self._try,
             report_left_alone=self._tell,
         )
-        self.is_reachable = True
         self.left_alone: list[str] = []
         """The resources that were reported as skipped."""
+
+    async def _try(self) -> None:
+        self.trials += 1
 
     async def _tell(self, raw: Raw, text: str) -> bool:
         assert "cannot read spec.modelId" in text
@@ -586,13 +592,15 @@ async def test_unreachable_api_server_is_not_logged_for_each_namespace(
     async with _bench("team-a", "team-b") as bench:
         lists = Lists(bench, team_a=(), team_b=(_raw("b", namespace="team-b"),))
         lists.refused.add("team-b")
-        bench.is_reachable = False
+        bench.reachability.failed(0.0, "reset")
+        caplog.clear()
         async with _running(bench):
             await bench.derive_status()
             assert _listed(bench, "team-b") == 0
+            assert not caplog.records
             lists.refused.clear()
+            bench.reachability.answered()
             await bench.until(lambda: bench.steps == ["b"])
-    assert not caplog.records
 
 
 def _listed(bench: Bench, namespace: str) -> float | None:

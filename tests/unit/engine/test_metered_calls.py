@@ -15,7 +15,7 @@ from scriptix_operator.core.model.training import TrainingKey
 from scriptix_operator.core.ratelimit.limits import Limit
 from scriptix_operator.core.ratelimit.write_throttle import CONFIRM, KEEP_AGAIN
 from scriptix_operator.core.scheduling.calls import Call, CallPermit
-from scriptix_operator.core.scheduling.circuit_breaker import MODELS
+from scriptix_operator.core.scheduling.failure_window import LEAST_CALLS
 from scriptix_operator.engine.metered_calls import MeteredCalls, OnRateInfo
 from scriptix_operator.engine.quota_restore import QuotaRestore
 from scriptix_operator.engine.schedulers import KeySchedulers
@@ -153,7 +153,7 @@ async def fail(bench: Bench, *failures: CallFailure) -> None:
             await bench.call(failure=failure, model_id=model_id)
 
 
-UNANSWERED = (CallFailure(FailureKind.AMBIGUOUS, "HTTP 500", 500),) * MODELS
+UNANSWERED = (CallFailure(FailureKind.AMBIGUOUS, "HTTP 500", 500),) * LEAST_CALLS
 
 
 async def test_unanswered_polls_open_the_circuit(bench: Bench) -> None:
@@ -169,9 +169,9 @@ async def test_circuit_that_opens_and_closes_is_logged_once_each(
     for _ in range(2):
         await bench.call()
     said = [(record.levelname, record.getMessage()) for record in caplog.records]
-    opened = f"{KEY.source}: the circuit breaker is open since 2025-01-16T08:00:06Z: HTTP 500"
+    opened = f"{KEY.source}: the circuit breaker is open since 2025-01-16T08:00:20Z: HTTP 500"
     closed = (
-        f"{KEY.source}: the circuit breaker is closed, after it was open since 2025-01-16T08:00:06Z"
+        f"{KEY.source}: the circuit breaker is closed, after it was open since 2025-01-16T08:00:20Z"
     )
     assert said == [("WARNING", opened), ("INFO", closed)]
     assert {str(fields_of(record)) for record in caplog.records} == {

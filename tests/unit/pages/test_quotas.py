@@ -11,6 +11,7 @@ from scriptix_operator.core.ratelimit.limiter import RateLimiter
 from scriptix_operator.core.ratelimit.limits import Limit, format_duration, parse_limits
 from scriptix_operator.core.ratelimit.window import Permit
 from scriptix_operator.core.scheduling.circuit_breaker import CircuitBreaker
+from scriptix_operator.core.scheduling.failure_window import LEAST_CALLS
 from scriptix_operator.core.scheduling.fair_queue import FairQueue
 from scriptix_operator.core.scheduling.poll_interval import shown_interval
 from scriptix_operator.core.scheduling.poll_rates import PollRates
@@ -158,7 +159,7 @@ def trial_calls() -> str:
     delays = {}
     for jitter in (0.0, 1.0):
         breaker, now = CircuitBreaker(), 0.0
-        for model in (1, 2, 3):
+        for model in range(LEAST_CALLS):
             assert breaker.blocks(now) is None
             breaker.complete(Permit(now), model, NO_ANSWER, now, jitter)
         delays[jitter] = [breaker.trial_at - now]

@@ -22,10 +22,16 @@ from scriptix_operator.core.status.texts import poll_texts
 __all__ = ["poll_failed", "rate_limited", "shows_accepted_key"]
 
 LEAST_WAIT = 1.0
-"""Seconds after a refusal because of the rate limit, whatever the reply says."""
+"""Shortest delay of a poll, in seconds, after a refusal because of the rate limit, whatever the
+reply says, and after a poll without an answer."""
 
-MAX_POLL_BACKOFF = 300.0
-"""Longest poll interval, in seconds, while the API does not answer, unless spec asks for longer."""
+LONGEST_INTERVALS, MAX_POLL_BACKOFF = 4.0, 300.0
+"""Longest delay of a poll while the API does not answer: so many requested poll intervals, but at
+most so many seconds, unless spec asks for longer."""
+
+BASELINE_RETRY = 2.0
+"""Longest delay, in seconds, after the first unanswered poll before a start: a free start is kept
+for the next resource for a few seconds only."""
 
 BEHIND = 1.0
 """Seconds added to the time that a reply names: another model makes the trial call first."""
@@ -113,12 +119,7 @@ def _unanswered(ctx: ReconcileContext, poll: PollFailed, at_most: float | None =
             soonest(ctx.next_poll_in, at_most), ConditionReason(Reason.API_UNAVAILABLE, text)
         )
     failed = ctx.state.polls.failed + 1
-    # A resource with a long poll interval would show a short failure for hours otherwise.
-    wait = backoff(
-        min(ctx.requested_interval, RECHECK),
-        failed - 1,
-        max(ctx.requested_interval, MAX_POLL_BACKOFF),
-    )
+    wait = _retry_in(ctx.requested_interval, failed, is_baseline=poll.is_baseline)
     text, named = poll_texts.poll_unanswered(call.message, facts), call.retry_after or 0.0
     if named >= FIRST_TRIAL:
         # At the named time, but with growing delays where that is too early repeatedly.
@@ -128,6 +129,20 @@ def _unanswered(ctx: ReconcileContext, poll: PollFailed, at_most: float | None =
         text += _named_text(ctx.now + timedelta(seconds=wait))
     condition_reason = ConditionReason(Reason.API_UNAVAILABLE, text)
     return ctx.with_polls(failed=failed).requeue(wait, condition_reason)
+
+
+def _retry_in(interval: float, failed: int, *, is_baseline: bool) -> float:
+    """Seconds until the next poll, after `failed` polls in a row without an answer.
+
+    The next poll is due early at first: most failures are of one call, and the outage of the whole
+    API is the circuit breaker's affair. The delay doubles with each second failure.
+    """
+    # A resource with a long poll interval would show a short failure for hours otherwise.
+    first = max(min(interval, RECHECK) / 2, LEAST_WAIT)
+    if is_baseline:
+        first = min(first, BASELINE_RETRY)
+    most = max(interval, min(LONGEST_INTERVALS * interval, MAX_POLL_BACKOFF))
+    return backoff(first, (failed - 1) // 2, most)
 
 
 def _named_text(until: datetime | None) -> str:

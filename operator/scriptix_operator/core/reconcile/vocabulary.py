@@ -153,6 +153,8 @@ class PollFailed:
     """The API has accepted the key before."""
     named_until: datetime | None = None
     """When the API asks to be called again; None: the API named no time, or calls are made."""
+    is_baseline: bool = False
+    """The poll is the last one before a start, whose turn has come."""
 
 
 @dataclass(frozen=True, slots=True)

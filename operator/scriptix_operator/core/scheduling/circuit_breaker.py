@@ -1,8 +1,8 @@
 """The circuit breaker of an API key: while its calls fail, only periodic trial calls are made.
 
 The circuit opens for two reasons. The API rejects the key, which a human must fix. Or the API is
-unreachable: polls of several models have no answer. (If polls of one model fail, the model may be
-the cause.)
+unreachable: nearly all polls of the latest seconds, of several models, have no answer
+(failure_window.py). An API that answers most polls is used, with the backoff of each resource.
 
 A reply without an answer that names a time (503 with Retry-After) is about the service: the first
 such reply opens the circuit, and the trial call is due at the named time, at most MAX_NAMED later.
@@ -20,6 +20,7 @@ from http import HTTPStatus
 from scriptix_operator.core.model.backoff import backoff
 from scriptix_operator.core.model.remote import CallFailure, FailureKind
 from scriptix_operator.core.ratelimit.window import Permit
+from scriptix_operator.core.scheduling.failure_window import FailureWindow
 
 __all__ = [
     "CONFIRM",
@@ -37,8 +38,6 @@ TRIAL_INTERVAL = 60.0
 """Seconds between trial calls with a key that the API rejects."""
 FIRST_TRIAL, MAX_TRIAL = 5.0, 120.0
 """Seconds between trial calls while the API is unreachable: the first delay, and the longest."""
-MODELS = 3
-"""So many different models without an answer in a row mean that the API is unreachable."""
 MAX_NAMED = 300.0
 """Longest delay of a trial call, in seconds, where a reply names a time."""
 REPEAT = 3600.0
@@ -84,8 +83,8 @@ class CircuitBreaker:
     """The trial call in flight. Polls that were sent earlier may end after the trial call."""
     _trials: int = 0
     """Consecutive failed trial calls."""
-    _models_without_reply: set[int] = field(default_factory=set)
-    """Models whose polls had no answer since the last answered poll."""
+    _window: FailureWindow = field(default_factory=FailureWindow)
+    """The latest polls while the circuit is closed."""
     _opened_alone: set[int] = field(default_factory=set)
     """Models that have opened the circuit by one reply since they last had an answer."""
     _alone_from: float = 0.0
@@ -135,24 +134,24 @@ class CircuitBreaker:
             self._complete_unanswered(permit, model_id, failure, now, wait)
         else:
             self._opened_alone.discard(model_id)
+            self._window.record(model_id, now, is_unanswered=False)
             self.open_circuit, self._trials, self.trial_at = None, 0, 0.0
             self._is_rejected, self._trial = False, None
             if failure is None or _accepts_key(failure):
                 self._doubted_at = None
             self.has_worked = self.has_worked or failure is None
-            self._models_without_reply.clear()
         return was_open and self.open_circuit is None
 
     def _complete_unanswered(
         self, permit: Permit, model_id: int, failure: CallFailure, now: float, wait: float
     ) -> None:
         """Record a poll without an answer; `wait`: delay of the trial call if no reply names it."""
-        self._models_without_reply.add(model_id)
         named = _named(failure)
         if self.open_circuit is None:
-            if len(self._models_without_reply) < self._needed(model_id, failure, now):
-                return
-            if len(self._models_without_reply) < MODELS:
+            self._window.record(model_id, now, is_unanswered=True)
+            if not self._window.shows_outage:
+                if not self._is_enough_alone(model_id, failure, now):
+                    return
                 self._opened_alone.add(model_id)
                 self._alone_from = now + (named or 0.0) + REPEAT
         elif permit is not self._trial:
@@ -171,12 +170,11 @@ class CircuitBreaker:
         if self.open_circuit is not None:
             self.open_circuit, self.trial_at = replace(self.open_circuit, named=named), named
 
-    def _needed(self, model_id: int, failure: CallFailure, now: float) -> int:
-        """The number of different models without an answer that opens the circuit."""
+    def _is_enough_alone(self, model_id: int, failure: CallFailure, now: float) -> bool:
+        """Whether this reply opens the circuit without further ones: it names a time."""
         if (failure.retry_after or 0.0) < FIRST_TRIAL:
-            return MODELS  # the API sheds load: this concerns one call only
-        is_alone_enough = now >= self._alone_from and model_id not in self._opened_alone
-        return 1 if is_alone_enough else MODELS
+            return False  # the API sheds load: this concerns one call only
+        return now >= self._alone_from and model_id not in self._opened_alone
 
     def _complete_rejected(self, failure: CallFailure, now: float) -> None:
         first = now if self._doubted_at is None else self._doubted_at
@@ -191,6 +189,7 @@ class CircuitBreaker:
     def _open(self, failure: CallFailure, now: float, wait: float, *, is_rejected: bool) -> None:
         if self.open_circuit is None or self._is_rejected != is_rejected:
             self.open_circuit, self._trials = OpenCircuit(failure, now), 0
+            self._window.clear()
         else:
             self.open_circuit = OpenCircuit(failure, self.open_circuit.since)
         self._is_rejected, self._trial = is_rejected, None

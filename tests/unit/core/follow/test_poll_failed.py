@@ -179,7 +179,7 @@ BY_GATEWAY: dict[str, Any] = {"is_from_gateway": True, "message": "HTTP 404: def
 @pytest.mark.parametrize("training", [RUNNING, a_training()], ids=["followed", "never seen"])
 def test_refusal_of_a_gateway_counts_as_api_unavailable(training: Training) -> None:
     decision = fails(training=training, **BY_GATEWAY)
-    assert (waits(decision), decision.status.failure) == (60, None)
+    assert (waits(decision), decision.status.failure) == (30, None)
     assert decision.status.conditions[0].reason == "ApiUnavailable"
     assert "default backend" in (decision.status.message or "")
     assert decision.state.polls.gateway_refused_since == NOW
@@ -245,13 +245,17 @@ def test_rate_limited_poll_is_repeated_when_the_key_may_call(
 @pytest.mark.parametrize(
     ("poll", "before", "wait"),
     [
-        pytest.param(60, 0, 60, id="the first: as asked for"),
-        pytest.param(60, 1, 120, id="doubled"),
-        pytest.param(60, 2, 240, id="doubled again"),
-        pytest.param(60, 3, 300, id="five minutes at most"),
-        pytest.param(1, 8, 256, id="from a second on"),
-        pytest.param(600, 0, 60, id="soon at first, for any poll interval"),
-        pytest.param(600, 9, 600, id="more than five minutes if that is asked for"),
+        pytest.param(60, 0, 30, id="the first: sooner than asked for"),
+        pytest.param(60, 1, 30, id="the second as soon"),
+        pytest.param(60, 2, 60, id="doubled"),
+        pytest.param(60, 4, 120, id="doubled again"),
+        pytest.param(60, 20, 240, id="four intervals at most"),
+        pytest.param(2, 0, 1, id="a short poll interval"),
+        pytest.param(2, 20, 8, id="four short intervals"),
+        pytest.param(1, 0, 1, id="not below a second"),
+        pytest.param(100, 20, 300, id="five minutes at most"),
+        pytest.param(600, 0, 30, id="soon at first, for any poll interval"),
+        pytest.param(600, 20, 600, id="more than five minutes if that is asked for"),
     ],
 )
 def test_unanswered_polls_back_off(poll: int, before: int, wait: float) -> None:
@@ -261,6 +265,15 @@ def test_unanswered_polls_back_off(poll: int, before: int, wait: float) -> None:
     assert decision.state.polls.failed == before + 1
     assert decision.status.conditions[0].reason == "ApiUnavailable"
     assert decision.status.message == "The API did not answer the poll (HTTP 500: oops)."
+
+
+@pytest.mark.parametrize(("poll", "before", "wait"), [(60, 0, 2), (60, 2, 4), (1, 0, 1)])
+def test_baseline_poll_is_repeated_while_its_turn_lasts(
+    poll: int, before: int, wait: float
+) -> None:
+    state = InProcessState(polls=PollState(failed=before))
+    training = a_training(poll_interval_seconds=poll)
+    assert waits(fails(training=training, state=state, poll={"is_baseline": True})) == wait
 
 
 @pytest.mark.parametrize(
@@ -273,8 +286,8 @@ def test_unanswered_polls_back_off(poll: int, before: int, wait: float) -> None:
         pytest.param(5, 2, 21, id="too early twice"),
         pytest.param(5, 9, 61, id="too early again and again"),
         pytest.param(86_400, 0, 301, id="absurd"),
-        pytest.param(4.9, 0, 60, id="too short"),
-        pytest.param(0, 1, 120, id="none"),
+        pytest.param(4.9, 0, 30, id="too short"),
+        pytest.param(0, 2, 60, id="none"),
     ],
 )
 def test_next_poll_is_at_the_time_that_the_reply_names(

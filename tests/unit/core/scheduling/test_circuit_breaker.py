@@ -11,13 +11,13 @@ from scriptix_operator.core.scheduling.circuit_breaker import (
     FIRST_TRIAL,
     MAX_NAMED,
     MAX_TRIAL,
-    MODELS,
     PATIENCE,
     REPEAT,
     TRIAL_INTERVAL,
     CircuitBreaker,
     OpenCircuit,
 )
+from scriptix_operator.core.scheduling.failure_window import LEAST_CALLS
 from scriptix_operator.scriptix.errors import kind_of_status
 
 
@@ -136,7 +136,7 @@ def test_reply_that_says_nothing_of_the_key_keeps_the_doubt(between: CallFailure
 
 def test_rejection_by_a_trial_call_is_confirmed() -> None:
     breaker = _worked()
-    _answers(breaker, 0.0, *[SILENT] * MODELS)
+    _answers(breaker, 0.0, *[SILENT] * LEAST_CALLS)
     now = breaker.trial_at
     assert _probed(breaker, now, REJECTED) == CONFIRM
     assert breaker.open_circuit == OpenCircuit(SILENT, 0.0)
@@ -167,11 +167,11 @@ ANSWERS = [
 
 
 @pytest.mark.parametrize("failure", AWAY)
-def test_circuit_opens_after_failures_of_three_models(failure: CallFailure) -> None:
+def test_circuit_opens_after_ten_unanswered_polls(failure: CallFailure) -> None:
     breaker = CircuitBreaker()
-    _answers(breaker, 0.0, *[failure] * (MODELS - 1))
+    _answers(breaker, 0.0, *[failure] * (LEAST_CALLS - 1))
     assert breaker.blocks(0.0) is None
-    breaker.complete(TRIAL_CALL, MODELS, failure, 1.0, 1.0)
+    breaker.complete(TRIAL_CALL, LEAST_CALLS, failure, 1.0, 1.0)
     assert breaker.blocks(1.0) == OpenCircuit(failure, 1.0)
 
 
@@ -183,12 +183,19 @@ def test_failures_of_one_model_do_not_open_the_circuit() -> None:
 
 
 @pytest.mark.parametrize("failure", ANSWERS)
-def test_any_reply_resets_the_failures(failure: CallFailure | None) -> None:
+def test_any_reply_counts_as_answered(failure: CallFailure | None) -> None:
+    for answered, is_open in ((1, True), (2, False)):
+        breaker = CircuitBreaker()
+        _answers(breaker, 0.0, *[failure] * answered, *[SILENT] * (LEAST_CALLS - answered))
+        assert (breaker.open_circuit is not None) == is_open
+
+
+def test_an_api_that_loses_four_calls_of_ten_opens_no_circuit() -> None:
     breaker = CircuitBreaker()
-    _answers(breaker, 0.0, SILENT, SILENT, failure)
-    breaker.complete(TRIAL_CALL, 3, SILENT, 0.0, 1.0)
-    breaker.complete(TRIAL_CALL, 4, SILENT, 0.0, 1.0)
-    assert breaker.open_circuit is None
+    for number in range(10_000):
+        failure = SILENT if number % 10 < 4 else None
+        breaker.complete(BEFORE, number % 30, failure, number / 15, 1)
+        assert breaker.open_circuit is None
 
 
 @pytest.mark.parametrize("failure", ANSWERS)
@@ -197,21 +204,21 @@ def test_any_reply_to_the_trial_call_closes_the_circuit(
     failure: CallFailure | None, reason: CallFailure
 ) -> None:
     breaker = CircuitBreaker()
-    _answers(breaker, 0.0, *[reason] * MODELS)
+    _answers(breaker, 0.0, *[reason] * LEAST_CALLS)
     breaker.acquire(TRIAL_CALL, 100.0)
     assert breaker.complete(TRIAL_CALL, 9, failure, 101.0, 1.0)
     assert breaker.blocks(101.0) is None
     assert not breaker.complete(
         TRIAL_CALL, 9, failure, 102.0, 1.0
     )  # the circuit was closed already
-    # Three failures are needed again.
-    _answers(breaker, 103.0, *[SILENT] * (MODELS - 1))
+    # Ten failures are needed again.
+    _answers(breaker, 103.0, *[SILENT] * (LEAST_CALLS - 1))
     assert breaker.open_circuit is None
 
 
 def test_trial_calls_of_an_unreachable_api_back_off() -> None:
     breaker, waits, now = CircuitBreaker(), [], 0.0
-    _answers(breaker, now, *[SILENT] * MODELS)
+    _answers(breaker, now, *[SILENT] * LEAST_CALLS)
     assert breaker.trial_at == FIRST_TRIAL
     for _ in range(6):
         now = breaker.trial_at
@@ -220,14 +227,14 @@ def test_trial_calls_of_an_unreachable_api_back_off() -> None:
     assert breaker.open_circuit == OpenCircuit(SILENT, 0.0)
     # After the API was reachable again, the backoff begins again.
     _probed(breaker, breaker.trial_at, None)
-    _answers(breaker, 9999.0, *[SILENT] * MODELS)
+    _answers(breaker, 9999.0, *[SILENT] * LEAST_CALLS)
     assert breaker.trial_at == 9999.0 + FIRST_TRIAL
 
 
 @pytest.mark.parametrize(("jitter", "seconds"), [(0, 2.5), (0.5, 3.75), (1, 5)])
 def test_trial_calls_of_many_keys_are_jittered(jitter: float, seconds: float) -> None:
     breaker = CircuitBreaker()
-    _answers(breaker, 0.0, *[SILENT] * MODELS, jitter=jitter)
+    _answers(breaker, 0.0, *[SILENT] * LEAST_CALLS, jitter=jitter)
     assert breaker.trial_at == seconds
 
 
@@ -247,7 +254,7 @@ def test_older_polls_are_not_taken_for_the_trial_call(
 ) -> None:
     """Polls that time out would delay the next trial call, and one more would be in flight."""
     breaker = CircuitBreaker()
-    _answers(breaker, 0.0, *[reason] * MODELS)
+    _answers(breaker, 0.0, *[reason] * LEAST_CALLS)
     breaker.acquire(TRIAL_CALL, 60.0)
     for model_id in range(30):
         breaker.complete(BEFORE, model_id, SILENT, 61.0, 1.0)
@@ -258,7 +265,7 @@ def test_older_polls_are_not_taken_for_the_trial_call(
 
 def test_trial_call_without_a_reply_is_replaced() -> None:
     breaker = CircuitBreaker()
-    _answers(breaker, 0.0, *[SILENT] * MODELS)
+    _answers(breaker, 0.0, *[SILENT] * LEAST_CALLS)
     breaker.acquire(TRIAL_CALL, 10.0)
     assert breaker.blocks(10.0 + PATIENCE - 0.001) is not None
     assert breaker.blocks(10.0 + PATIENCE) is None
@@ -308,9 +315,9 @@ def test_first_named_time_stops_polls_until_then(seconds: float, due: float) -> 
 @pytest.mark.parametrize("seconds", [0.0, 1.0, FIRST_TRIAL - 0.1])
 def test_short_named_time_is_one_call_that_was_shed(seconds: float) -> None:
     breaker = CircuitBreaker()
-    _answers(breaker, 0.0, *[_naming(seconds)] * (MODELS - 1))
+    _answers(breaker, 0.0, *[_naming(seconds)] * (LEAST_CALLS - 1))
     assert breaker.open_circuit is None
-    breaker.complete(TRIAL_CALL, MODELS, _naming(seconds), 0.0, 1)
+    breaker.complete(TRIAL_CALL, LEAST_CALLS, _naming(seconds), 0.0, 1)
     assert breaker.trial_at == FIRST_TRIAL
 
 
@@ -350,7 +357,7 @@ def test_polls_that_were_in_flight_name_a_later_time_only(seconds: float, due: f
 
 def test_time_named_in_flight_puts_the_first_trial_call_off() -> None:
     breaker = CircuitBreaker()
-    _answers(breaker, 0.0, *[SILENT] * MODELS)
+    _answers(breaker, 0.0, *[SILENT] * LEAST_CALLS)
     breaker.complete(BEFORE, 9, _naming(120.0), 1.0, 1)
     assert breaker.trial_at == 121
     breaker.acquire(TRIAL_CALL, 121.0)
@@ -375,9 +382,8 @@ def test_one_reply_stops_polls_once_an_hour(now: float, *, is_open: bool) -> Non
     _answers(breaker, 120.0, None, None)
     breaker.complete(BEFORE, 2, _naming(120.0), now, 1)
     assert (breaker.open_circuit is not None) == is_open
-    # Two more models confirm the failure.
-    breaker.complete(BEFORE, 3, SILENT, now, 1)
-    breaker.complete(BEFORE, 4, SILENT, now, 1)
+    # More polls confirm the failure.
+    _answers(breaker, now, *[SILENT] * LEAST_CALLS)
     breaker.complete(BEFORE, 2, _naming(120.0), now, 1)
     assert breaker.open_circuit is not None
     assert breaker.trial_at == now + 120
@@ -412,7 +418,7 @@ def test_unreachable_api_may_reject_the_key_once_it_replies(
     answers: Sequence[CallFailure], open_circuit: OpenCircuit
 ) -> None:
     breaker = CircuitBreaker()
-    _answers(breaker, 0.0, *[SILENT] * MODELS)
+    _answers(breaker, 0.0, *[SILENT] * LEAST_CALLS)
     breaker.acquire(TRIAL_CALL, 50.0)
     _answers(breaker, 50.0, *answers)
     assert breaker.open_circuit == open_circuit
@@ -420,6 +426,6 @@ def test_unreachable_api_may_reject_the_key_once_it_replies(
 
 def test_rejected_key_stays_reported_while_unreachable() -> None:
     breaker = CircuitBreaker()
-    _answers(breaker, 0.0, REJECTED, *[SILENT] * MODELS)
+    _answers(breaker, 0.0, REJECTED, *[SILENT] * LEAST_CALLS)
     assert breaker.open_circuit == OpenCircuit(REJECTED, 0.0)
     assert breaker.blocks(TRIAL_INTERVAL) is None

@@ -7,7 +7,8 @@ from scriptix_operator.core.model.training import TrainingKey
 from scriptix_operator.core.ratelimit.limits import Limit
 from scriptix_operator.core.ratelimit.window import PastCall, Permit
 from scriptix_operator.core.scheduling.calls import Answer, Call, CallPermit
-from scriptix_operator.core.scheduling.circuit_breaker import FIRST_TRIAL, MODELS, OpenCircuit
+from scriptix_operator.core.scheduling.circuit_breaker import FIRST_TRIAL, OpenCircuit
+from scriptix_operator.core.scheduling.failure_window import LEAST_CALLS
 from scriptix_operator.core.scheduling.key_scheduler import OPEN_CIRCUIT_WAIT, KeyScheduler
 from scriptix_operator.core.scheduling.poll_scheduler import PollPriority, PollRequest
 from scriptix_operator.core.scheduling.queue_positions import SETTLING
@@ -151,10 +152,16 @@ def _poll(scheduler: KeyScheduler, name: str, now: float) -> CallPermit:
     return permit
 
 
+def _lose_polls(scheduler: KeyScheduler, count: int, now: float) -> None:
+    """Give the circuit breaker polls without an answer, which use no quota."""
+    for model_id in range(count):
+        scheduler.breaker.complete(Permit(0.0), model_id, SILENT, now, 1.0)
+
+
 def _hold_up(scheduler: KeyScheduler, now: float, *names: str) -> None:
     """Open the circuit, and request polls nevertheless."""
-    for model_id in range(MODELS):
-        _complete(scheduler, SILENT, now, model_id=model_id)
+    _lose_polls(scheduler, LEAST_CALLS - 1, now)
+    _complete(scheduler, SILENT, now)
     scheduler.forget(_key("in-flight"), now)
     scheduler.take_wake_ups()
     for name in names:
@@ -228,10 +235,11 @@ def test_held_up_polls_are_sent_one_by_one_after_an_outage(
 def test_unanswered_polls_are_repeated_after_an_outage(scheduler: KeyScheduler) -> None:
     """Without a trigger the resource may be due an hour later."""
     permits = []
-    for number in range(MODELS):
+    for number in range(3):
         now = 160.0 + 6 * number
         permit = _poll(scheduler, f"t{number}", now)
         permits.append(permit)
+    _lose_polls(scheduler, LEAST_CALLS - len(permits), 200.0)
     for model_id, permit in enumerate(permits):
         _complete(scheduler, SILENT, 200.0, permit, model_id)
     assert set(_expected(scheduler)) == {("t0", 200.0 + FIRST_TRIAL)}
