@@ -31,8 +31,10 @@ async def take_over(lab: Lab, number: signal.Signals) -> float:
     await lab.until_phase("running", "Running")
     signalled = clock.now()
     leader.signal(number)
-    # By then, what the old leader has sent has arrived, and it sends nothing more.
-    after = signalled + 0.1
+    if number == signal.SIGKILL:
+        await leader.ended()
+    # What a terminated leader has sent arrives by then. It sends nothing more, and ends later.
+    after = clock.now() + 0.1
     await lab.simulator.until(lambda: any(call.at > after for call in calls))
     await leader.ended()
     standby.kill()
