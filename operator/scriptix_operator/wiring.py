@@ -5,7 +5,7 @@ import logging
 import math
 import random
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
@@ -38,7 +38,7 @@ from scriptix_operator.kube.configmaps import ConfigMaps
 from scriptix_operator.kube.connection import configure, connect, reconnect
 from scriptix_operator.kube.errors import UnavailableError
 from scriptix_operator.kube.events import Events
-from scriptix_operator.kube.leadership import Leadership, new_identity
+from scriptix_operator.kube.leadership import Leadership, LeadershipExpiredError, new_identity
 from scriptix_operator.kube.ledger_config_map import LedgerConfigMap
 from scriptix_operator.kube.logstore import LogStore
 from scriptix_operator.kube.reachability import Reachability
@@ -81,6 +81,8 @@ class ProcessDependencies:
     heartbeat: Heartbeat
     problems: Problems
     shutdown: Shutdown
+    identity: str
+    """The holder name in the Lease."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,18 +155,39 @@ async def _operate(settings: Settings, shutdown: Shutdown) -> None:
     )
     with server, shutdown.calling(lambda: readiness.unset("Stopping.")):
         logger.info("health and metrics are served on port %s", server.port)
-        async with (
-            connect(await configure()) as api,
-            # Closed after the leadership is released: a standby need not wait until Kopf has ended.
-            Watch(api, settings.watch_namespaces, problems, partial(reconnect, api)) as watch,
-            asyncio.TaskGroup() as tasks,
-        ):
-            tasks.create_task(heartbeat.follow_event_loop())
-            await _check_schema(api, readiness)
-            readiness.set()
-            await _lead(
-                ProcessDependencies(settings, api, watch, metrics, heartbeat, problems, shutdown)
-            )
+        identity = new_identity(settings.pod_name)
+
+        async def contend() -> None:
+            async with (
+                connect(await configure()) as api,
+                # Closed after the release of the Lease: a standby need not wait for Kopf to end.
+                Watch(api, settings.watch_namespaces, problems, partial(reconnect, api)) as watch,
+                asyncio.TaskGroup() as tasks,
+            ):
+                tasks.create_task(heartbeat.follow_event_loop())
+                await _check_schema(api, readiness)
+                readiness.set()
+                await _lead(
+                    ProcessDependencies(
+                        settings, api, watch, metrics, heartbeat, problems, shutdown, identity
+                    )
+                )
+
+        await _contend_again(contend, problems)
+
+
+async def _contend_again(contend: Callable[[], Awaitable[None]], problems: Problems) -> None:
+    """Contend for the Lease, and again after an outage of the API server.
+
+    All work has ended by then, as if the process had. A successor would wait until the Lease has
+    expired; this process, still the holder of the Lease, leads again at the first reply.
+    """
+    while True:
+        try:
+            return await contend()
+        except* LeadershipExpiredError:
+            problems.clear_all()
+            logger.info("contending for the Lease again")
 
 
 async def _check_schema(api: KubeApi, readiness: Readiness) -> None:
@@ -203,7 +226,7 @@ async def _lead(process: ProcessDependencies) -> None:
         process.api,
         namespace=settings.pod_namespace,
         name=LEASE,
-        identity=new_identity(settings.pod_name),
+        identity=process.identity,
         notes=lambda: _lease_notes(process),
         problems=process.problems,
         reconnect=partial(reconnect, process.api),

@@ -68,7 +68,7 @@ async def gate(cluster: ControlPlane) -> AsyncIterator[Gate]:
 async def test_trainings_continue_after_an_outage_of_the_api_server(
     lab: Lab, cluster: ControlPlane, gate: Gate, tmp_path: Path
 ) -> None:
-    """The leader ends once its Lease has expired, and the next process waits for the API server."""
+    """All work ends once the Lease has expired; the process leads again at the first reply."""
     lab.model(821, duration=8000)
     lab.model(822)
     await lab.secret()
@@ -80,21 +80,21 @@ async def test_trainings_continue_after_an_outage_of_the_api_server(
     await lab.admin("PATCH", "/models/821", {"finish": True})
     await lab.train("requested", 822)
     await leader.printed("leadership lost: the Lease could not be renewed within 10 s")
-    assert await leader.ended() == 1
+    await leader.printed("contending for the Lease again")
     assert busiest_second(gate.refused) <= MOST_CALLS
     gate.refused.clear()
-    # As the kubelet does.
-    restarted = await lab.operator(there)
-    await restarted.printed("the API server is unreachable: ")
     await until(lambda: len(gate.refused) > 2)
     assert shortest_pause(gate.refused) > 1.0
     assert lab.posts(822) == []
+    before = len(leader.log)
     await gate.open()
     await lab.until_phase("running", "Succeeded")
     await lab.until_phase("requested", "Succeeded")
     assert [len(lab.posts(model)) for model in (821, 822)] == [1, 1]
     assert busiest_second(polls(lab, 821)) <= MOST_CALLS
-    assert restarted.runs
+    # A successor would stand by until the Lease of the leader before had expired.
+    assert "standing by" not in leader.log[before:]
+    assert leader.runs
 
 
 async def test_slow_api_server_delays_a_start_and_sends_none_late(

@@ -32,7 +32,7 @@ from scriptix_operator.kube.lease import NOBODY, Lease, read_lease
 from scriptix_operator.kube.problems import ProblemReports
 from scriptix_operator.log_fields import field_logger
 
-__all__ = ["Leadership", "LeadershipLostError", "new_identity"]
+__all__ = ["Leadership", "LeadershipExpiredError", "LeadershipLostError", "new_identity"]
 
 log = field_logger(__name__)
 
@@ -44,6 +44,10 @@ SOURCE: Final = "Leadership"
 
 class LeadershipLostError(Exception):
     """This process must not act any more: another one leads, or may lead soon."""
+
+
+class LeadershipExpiredError(LeadershipLostError):
+    """The API server was unreachable for the renew deadline; no other process is known to lead."""
 
 
 def new_identity(pod_name: str) -> str:
@@ -137,15 +141,18 @@ class Leadership:
         """Renew the Lease until the leadership is lost.
 
         Raises:
-            LeadershipLostError: Another process holds the Lease, the Lease is gone, or no renewal
-                has succeeded within the renew deadline. The process must end at once.
+            LeadershipExpiredError: No renewal has succeeded within the renew deadline, because the
+                API server is unreachable. All work must end; then the process may contend again.
+            LeadershipLostError: Another process holds the Lease, the Lease is gone, or the process
+                was held up past the renew deadline. The process must end at once.
         """
         try:
             await self._renew_while_possible()
         except LeadershipLostError as error:
             lost = error
         else:
-            lost = LeadershipLostError(
+            kind = LeadershipLostError if self._reachability.is_reachable else LeadershipExpiredError
+            lost = kind(
                 f"the Lease could not be renewed within {self._times.renew_deadline:g} s"
                 f" ({self._logged or 'the process was held up'})"
             )

@@ -161,6 +161,10 @@ class Problems:
         """Clear a problem: it is solved, or no longer applies; unknown problems are ignored."""
         self._problems.pop((source, subject), None)
 
+    def clear_all(self) -> None:
+        """Clear all problems: the part of the process that has reported them has ended."""
+        self._problems.clear()
+
     def outstanding(self) -> list[Problem]:
         """All problems, the oldest first."""
         return sorted(self._problems.copy().values(), key=lambda problem: problem.since)

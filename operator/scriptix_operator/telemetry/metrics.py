@@ -108,8 +108,16 @@ class Metrics:
         self._workqueue_depth.set(count)
 
     def leading(self, *, leads: bool) -> None:
-        """Set whether this process is the leader."""
+        """Set whether this process is the leader; only a leader has figures of resources."""
         self._leader.set(leads)
+        if not leads:
+            self._training_gauges.by_training.clear()
+            self._key_states.by_key = {}
+            self.phases({})
+            self.waiting({})
+            self.stalled(0)
+            self.unreadable(0)
+            self.served_elsewhere(0)
 
     def status_written(self, outcome: WriteOutcome) -> None:
         """Count a write of status."""
