@@ -252,7 +252,8 @@ def _decide_on_observation(ctx: ReconcileContext, observation: Observation) -> D
                 min(ctx.requested_interval, RECHECK), _no_ledger(observation)
             )
         case PollDeferred(seconds):
-            return ctx.requeue(seconds)
+            # Without a wait the key was replaced, and the queue of another key is to be joined.
+            return ctx.requeue_for_poll(seconds) if seconds else ctx.requeue(seconds)
         case PollFailed():
             return poll_failed(with_next_poll(ctx), observation)
         case ModelPolled():

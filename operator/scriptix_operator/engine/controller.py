@@ -228,6 +228,7 @@ class Controller:
     def _trigger(self, key: TrainingKey) -> None:
         if not self.coverage.is_listed(key.namespace):
             return  # the first complete list triggers it
+        self.schedulers.reconcile_when_due(key)
         busy = self._busy.get(key)
         if busy is not None:
             busy.wanted_again = True
@@ -319,11 +320,17 @@ class Controller:
     def _give_to_worker(self, key: TrainingKey, latency: float) -> int | None:
         """Hand a due resource to the worker of its model.
 
+        A resource that is due for a poll only is not reconciled before the poll has a permit.
+
         Returns:
             The model, if it has no worker yet.
         """
         training = self.store.get(key)
         if training is None:
+            return None
+        wait = self.schedulers.await_poll(key)
+        if wait is not None:
+            self.work_queue.bring_forward(key, wait)
             return None
         model, since = training.spec.model_id, self.clock.monotonic() - latency
         has_worker = model in self._due
@@ -377,6 +384,7 @@ class Controller:
         if self.store.get(key) is None:
             self._drop(key)  # deleted meanwhile; the reconcile may have stored state since
         elif busy.wanted_again:
+            self.schedulers.reconcile_when_due(key)
             self.work_queue.set(key, 0.0)
         elif seconds is not None:
             # Its key scheduler may have made it due earlier.

@@ -27,12 +27,12 @@ from scriptix_operator.core.reconcile.vocabulary import (
 )
 from scriptix_operator.core.scheduling.calls import Call
 from scriptix_operator.core.start.competing_trainings import is_intent_of_another_ledger
-from scriptix_operator.core.status.conditions import is_polled
+from scriptix_operator.core.status.conditions import has_ended, is_followed, is_polled
 from scriptix_operator.engine.clock import Clock
-from scriptix_operator.engine.log_fetcher import LogFetcher
+from scriptix_operator.engine.log_fetcher import LARGE, LogFetcher
 from scriptix_operator.engine.remote_calls import RemoteCalls
 from scriptix_operator.engine.run_starter import RunStarter
-from scriptix_operator.engine.schedulers import KeySchedulers
+from scriptix_operator.engine.schedulers import KeySchedulers, NextPoll
 from scriptix_operator.engine.shutdown import Shutdown
 from scriptix_operator.engine.start_ledger import StartLedger
 from scriptix_operator.engine.start_sender import StartPermit
@@ -135,23 +135,13 @@ class Reconciler:
                     permit = None
                     continue
                 case FetchLog(due_in):
-                    recorded = current = await self.status_writer.write(recorded, decision.status)
+                    recorded = await self._record_before_log(recorded, decision)
+                    current = recorded.with_status(decision.status)
                     failed = decision.state.log_fetches.failed
                     observation = await self.log_fetcher.fetch(current, failed, due_in)
                 case RequeueAfter(seconds):
                     current = await self.status_writer.write(recorded, decision.status)
-                    awaits_poll = isinstance(observation, PollDeferred)
-                    self.schedulers.finish_reconcile(
-                        current.key,
-                        is_queued=self._is_queued(current, observation),
-                        # A run that has ended is polled if an edited gate needs a metric.
-                        is_polled=(is_polled(current) or awaits_poll)
-                        and seconds is not None
-                        and not isinstance(
-                            observation, Blocked | StartLedgerNotWritable | RebuildPending
-                        ),
-                        awaits_poll=awaits_poll,
-                    )
+                    self._finish(current, decision, observation)
                     return seconds
                 case _ as unknown:
                     assert_never(unknown)
@@ -187,6 +177,38 @@ class Reconciler:
             return True
         waits = isinstance(last, StartQueued | PollDeferred)
         return waits and self.schedulers.is_queued(training.key)
+
+    async def _record_before_log(self, recorded: Training, decision: Decision) -> Training:
+        """Record a decision before the log is fetched, where the fetch is not to delay that.
+
+        The begin and the end of a run are reported before its log is there, and a large log may
+        take minutes. Otherwise one write records the poll and the log.
+        """
+        is_under_way = is_followed(recorded.status) and not has_ended(decision.status)
+        if is_under_way and recorded.spec.log.max_bytes <= LARGE:
+            return recorded
+        return await self.status_writer.write(recorded, decision.status)
+
+    def _finish(self, training: Training, decision: Decision, last: Observation) -> None:
+        """Tell the schedulers what the resource waits for until its next reconcile."""
+        is_stuck = isinstance(last, Blocked | StartLedgerNotWritable | RebuildPending)
+        is_due = decision.action != RequeueAfter(None) and not is_stuck
+        awaits_poll = isinstance(last, PollDeferred)
+        is_queued = self._is_queued(training, last)
+        self.schedulers.finish_reconcile(
+            training.key,
+            is_queued=is_queued,
+            # A run that has ended is polled if an edited gate needs a metric.
+            is_polled=is_due and (is_polled(training) or awaits_poll),
+            awaits_poll=awaits_poll,
+            next_poll=None if is_queued else self._next_poll(training, decision.poll_by),
+        )
+
+    def _next_poll(self, training: Training, poll_by: float | None) -> NextPoll | None:
+        """The next poll of a resource that is due for nothing else."""
+        if poll_by is None:
+            return None
+        return NextPoll(self.remote_calls.poll_request(training), poll_by)
 
     def _decide(self, training: Training, observation: Observation) -> Decision:
         if self.store.is_being_deleted(training):

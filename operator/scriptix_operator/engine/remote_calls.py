@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import timedelta
 
+from scriptix_operator.api.status import TrainingStatus
 from scriptix_operator.core.follow.poll_failed import shows_accepted_key
 from scriptix_operator.core.ledger.ledger import InFlightStart
 from scriptix_operator.core.model.api_key import ApiKey
@@ -102,7 +103,7 @@ class RemoteCalls:
         except KeyUnavailableError as error:
             return Blocked(error.failure)
         await self.calls.quota_restore.restore(key)
-        poll_request = self._poll_request(training, key)
+        poll_request = self._queued_poll(training, key) or self.poll_request(training)
         breaker = self.schedulers.of(key.fingerprint).breaker
         breaker.has_worked |= shows_accepted_key(training.status, key.fingerprint)
         has_worked = breaker.has_worked
@@ -170,25 +171,27 @@ class RemoteCalls:
         known = self.store.get(TrainingKey(in_flight.namespace, in_flight.name))
         return known if known is not None and known.uid == in_flight.uid else None
 
-    def _poll_request(self, training: Training, key: ApiKey) -> PollRequest:
-        """The poll that the resource asks for, and its interval."""
+    def poll_request(self, training: Training) -> PollRequest:
+        """The poll that a resource asks for which is not in the start queue, and its interval."""
         status = training.status
-        if is_starting(status) or is_end_pending(status) or has_ended(status):
+        if _is_resolved_by_poll(status):
             return PollRequest(PollPriority.RESOLUTION, None)
-        if is_followed(training.status):
-            priority = PollPriority.RUNNING
-        elif self.schedulers.is_queued(training.key):
-            # The resource at the head of the start queue must not wait behind idle polls.
-            is_next = (
-                self.schedulers.check_queue(key.fingerprint, self._queue_entry(training)) is None
-            )
-            return PollRequest(PollPriority.BASELINE if is_next else PollPriority.WAITING, None)
-        else:
-            priority = PollPriority.WAITING
+        priority = PollPriority.RUNNING if is_followed(status) else PollPriority.WAITING
         requested = float(training.spec.poll_interval_seconds)
         # The in-process state may be older than an edit.
         speed_up = max(requested / (self.store.state(training).polls.interval or requested), 1.0)
         return PollRequest(priority, requested, speed_up)
+
+    def _queued_poll(self, training: Training, key: ApiKey) -> PollRequest | None:
+        """The poll that a resource in the start queue asks for; None: it is not in the queue."""
+        status = training.status
+        if _is_resolved_by_poll(status) or is_followed(status):
+            return None
+        if not self.schedulers.is_queued(training.key):
+            return None
+        # The resource at the head of the start queue must not wait behind idle polls.
+        is_next = self.schedulers.check_queue(key.fingerprint, self._queue_entry(training)) is None
+        return PollRequest(PollPriority.BASELINE if is_next else PollPriority.WAITING, None)
 
     async def _read_ledger(self, training: Training) -> int:
         """The revision of the ledger that a poll is based on; a run that is known needs none.
@@ -264,3 +267,8 @@ class RemoteCalls:
 
     def _queue_entry(self, training: Training) -> QueueEntry:
         return queue_entry_of(training, self.clock.now().replace(microsecond=0))
+
+
+def _is_resolved_by_poll(status: TrainingStatus) -> bool:
+    """Whether a poll determines the outcome of a start, or the results of a run that has ended."""
+    return is_starting(status) or is_end_pending(status) or has_ended(status)

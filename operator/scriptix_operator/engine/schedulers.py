@@ -7,6 +7,7 @@ a resource uses, and the work queue that triggers the resources that a key sched
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
+from typing import NamedTuple
 
 from scriptix_operator.api.status import Queue
 from scriptix_operator.core.model.training import TrainingKey
@@ -23,9 +24,17 @@ from scriptix_operator.engine.clock import Clock
 from scriptix_operator.engine.work_queue import WorkQueue
 from scriptix_operator.log_fields import field_logger
 
-__all__ = ["KeySchedulers"]
+__all__ = ["KeySchedulers", "NextPoll"]
 
 logger = field_logger(__name__)
+
+
+class NextPoll(NamedTuple):
+    """A poll that is due next for a resource, and nothing else."""
+
+    request: PollRequest
+    at_latest: float
+    """Seconds after which the resource is reconciled even if the quota does not allow the poll."""
 
 
 class KeySchedulers:
@@ -53,6 +62,8 @@ class KeySchedulers:
         self._members: dict[TrainingKey, str] = {}
         """The key scheduler that a resource has joined, by fingerprint. A resource joins only one:
         the scheduler of its former key would wait for the resource."""
+        self._next_polls: dict[TrainingKey, NextPoll] = {}
+        """The resources that are due for a poll only; `at_latest` is a monotonic time here."""
 
     def of(self, fingerprint: str) -> KeyScheduler:
         """The key scheduler of the key with this fingerprint."""
@@ -123,8 +134,10 @@ class KeySchedulers:
         is_queued: bool,
         is_polled: bool = False,
         awaits_poll: bool = False,
+        next_poll: NextPoll | None = None,
     ) -> None:
-        """Record the end of a reconcile, as KeyScheduler.finish_reconcile."""
+        """Record the end of a reconcile, as KeyScheduler.finish_reconcile; and the next poll."""
+        self.reconcile_when_due(key)
         fingerprint = self._members.get(key)
         if fingerprint is None:
             return
@@ -135,9 +148,31 @@ class KeySchedulers:
         if not (is_polled or is_queued):
             # Its request for a log call stays, and makes it join again.
             del self._members[key]
+        elif next_poll is not None:
+            at_latest = self._clock.monotonic() + next_poll.at_latest
+            self._next_polls[key] = next_poll._replace(at_latest=at_latest)
+
+    def await_poll(self, key: TrainingKey) -> float | None:
+        """Keep a due resource waiting for the permit of its poll, if nothing else is due for it.
+
+        Returns:
+            Seconds until the resource is due again; None: it is to be reconciled now.
+        """
+        next_poll, fingerprint = self._next_polls.get(key), self._members.get(key)
+        if next_poll is None or fingerprint is None:
+            return None
+        with self._of(fingerprint) as (scheduler, now):
+            wait = scheduler.await_poll(key, next_poll.request, now)
+        wait = min(wait, next_poll.at_latest - now)
+        return wait if wait > 0 else None
+
+    def reconcile_when_due(self, key: TrainingKey) -> None:
+        """Keep a resource waiting for no permit: it has changed."""
+        self._next_polls.pop(key, None)
 
     def forget(self, key: TrainingKey) -> None:
         """Remove a resource from all queues of its key."""
+        self.reconcile_when_due(key)
         fingerprint = self._members.pop(key, None)
         if fingerprint is not None:
             with self._of(fingerprint) as (scheduler, now):
@@ -152,23 +187,21 @@ class KeySchedulers:
     # Keys.
 
     def states(self) -> dict[str, KeyState]:
-        """The state of each key that a resource uses, or whose quotas have charges."""
-        used, now = set(self._members.values()), self._clock.monotonic()
-        return {
-            fingerprint: scheduler.state(now, is_used=fingerprint in used)
-            for fingerprint, scheduler in self._schedulers.items()
-        }
+        """The state of each key that a resource uses, or whose quotas have charges.
 
-    def drop_unused(self) -> None:
-        """Forget the keys that no resource uses, once no charge counts against them."""
+        Other keys are forgotten.
+        """
         used, now = set(self._members.values()), self._clock.monotonic()
+        states = {}
         for fingerprint, scheduler in tuple(self._schedulers.items()):
             if fingerprint in used or not scheduler.is_unspent(now):
+                states[fingerprint] = scheduler.state(now, is_used=fingerprint in used)
                 continue
             del self._schedulers[fingerprint]
             if scheduler.breaker.open_circuit is not None:
                 text = "the circuit breaker is dropped: no resource uses the API key any more"
                 logger.about(fingerprint=fingerprint).info(text)
+        return states
 
     @contextmanager
     def _of(self, fingerprint: str) -> Iterator[tuple[KeyScheduler, float]]:

@@ -48,13 +48,12 @@ class StateReporter:
             await asyncio.sleep(INTERVAL)
 
     def report(self) -> None:
-        """Report once; forget the API keys that are not used any more."""
+        """Report once; the API keys that are not used any more are forgotten."""
         self.metrics.phases(self.store.phases())
         self.metrics.waiting(self.store.waiting())
         self.metrics.stalled(self.store.stalled())
         self.metrics.workqueue_depth(self.work_queue.due() + self.waiting_for_worker())
         self._report_unreadable()
-        self.schedulers.drop_unused()
         self.metrics.keys(self.schedulers.states())
 
     def _report_unreadable(self) -> None:

@@ -118,7 +118,7 @@ class TrainingStore:
         return tuple(
             called_at
             for training in self._trainings.values()
-            if last_key(training.status) == fingerprint and training.status.log is not None
+            if training.status.log is not None and last_key(training.status) == fingerprint
             for called_at in training.status.log.recent_calls
         )
 

@@ -1,5 +1,6 @@
 """core/decide.py: the order of decisions in a reconcile, and its invariants."""
 
+import math
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
@@ -246,6 +247,26 @@ def test_poll_without_quota_changes_nothing() -> None:
     before = life.status
     assert life.learns(PollDeferred(17)).action == RequeueAfter(17)
     assert life.status == before
+
+
+def test_resource_waits_for_a_permit_until_its_time_out() -> None:
+    life = Life(a_training(timeout_seconds=3600, log={"collect": "Never"})).runs().waits(600)
+    assert life.polls(a_model(3, progress=40, started_at=EIGHT)).poll_by == 3000
+    assert life.waits(60).learns(PollDeferred(17)).poll_by == 2940
+    # The key was replaced: the permit of another key is to be acquired at once.
+    assert life.learns(PollDeferred(0.0)).poll_by is None
+    assert Life().polls(a_model(1)).poll_by == math.inf
+
+
+@pytest.mark.parametrize("due_for", ["a fix", "its results"])
+def test_resource_that_is_due_for_more_waits_for_no_permit(due_for: str) -> None:
+    life = Life().runs().waits(600)
+    if due_for == "a fix":
+        decision = life.learns(Blocked(NO_SECRET))
+    else:
+        decision = life.polls(a_model(4, started_at=EIGHT, metrics=None))
+    assert isinstance(decision.action, RequeueAfter)
+    assert decision.poll_by is None
 
 
 def test_edit_is_observed_without_quota() -> None:

@@ -154,6 +154,10 @@ class Api:
         known = self.bench.store.get(TrainingKey(in_flight.namespace, in_flight.name))
         return known is None or known.uid != in_flight.uid
 
+    def poll_request(self, training: Training) -> PollRequest:
+        """A regular poll."""
+        return PollRequest(PollPriority.RUNNING, float(training.spec.poll_interval_seconds))
+
     async def poll(self, training: Training) -> Observation:
         """Show the model."""
         if self.instead is not None:
@@ -740,13 +744,15 @@ async def test_poll_for_an_edited_gate_keeps_its_dispatch(
     gate = {"max_word_error_rate": "10"}
     bench.add(a_training(status=ended, quality_gate=gate, log={"collect": "Never"}))
     bench.api.instead = PollDeferred(5.0)
-    finish_reconcile: list[dict[str, bool]] = []
+    finish_reconcile: list[dict[str, object]] = []
     monkeypatch.setattr(
         bench.schedulers, "finish_reconcile", lambda _, **facts: finish_reconcile.append(facts)
     )
     await bench.reconcile()
-    assert finish_reconcile == [{"is_queued": False, "is_polled": True, "awaits_poll": True}]
+    awaited = {"is_polled": True, "awaits_poll": True, "next_poll": None}
+    assert finish_reconcile == [{"is_queued": False, **awaited}]
     bench.api.instead, bench.api.model = None, a_model(4, started_at=EIGHT)
     await bench.reconcile()
-    assert finish_reconcile[1:] == [{"is_queued": False, "is_polled": False, "awaits_poll": False}]
+    ended = {"is_polled": False, "awaits_poll": False, "next_poll": None}
+    assert finish_reconcile[1:] == [{"is_queued": False, **ended}]
     assert bench.status.metrics is not None

@@ -1,6 +1,7 @@
 """engine/schedulers.py: the key of a resource, the work queue's triggers, and unused keys."""
 
 import logging
+import math
 from dataclasses import dataclass, field
 
 import pytest
@@ -16,7 +17,7 @@ from scriptix_operator.core.scheduling.fair_queue import DISPATCH_TIMEOUT
 from scriptix_operator.core.scheduling.poll_scheduler import PollPriority, PollRequest
 from scriptix_operator.core.scheduling.queue_positions import SETTLING
 from scriptix_operator.core.scheduling.start_queue import QueueEntry, queue_entry_of
-from scriptix_operator.engine.schedulers import KeySchedulers
+from scriptix_operator.engine.schedulers import KeySchedulers, NextPoll
 from scriptix_operator.engine.work_queue import WorkQueue
 from tests.unit.core.builders import EIGHT, a_training, at
 from tests.unit.engine.clocks import Time
@@ -204,6 +205,69 @@ def test_queue_position_has_a_time_of_day(bench: Bench) -> None:
     assert bench.start("ccc") is None
 
 
+# Resources that are due for a poll only.
+
+
+def _waits(bench: Bench, at_latest: float = math.inf) -> None:
+    """Let `c` be due for a poll behind the ones of `a` and `b`, which use up the burst."""
+    for name in ("a", "b"):
+        bench.poll(name)
+    bench.poll("c")
+    bench.schedulers.finish_reconcile(
+        a_key("c"),
+        is_queued=False,
+        is_polled=True,
+        awaits_poll=True,
+        next_poll=NextPoll(PollRequest(PollPriority.RUNNING, 60.0), at_latest),
+    )
+
+
+def test_resource_is_not_reconciled_before_its_poll_has_a_permit(bench: Bench) -> None:
+    _waits(bench)
+    assert bench.schedulers.await_poll(a_key("c")) == 6
+    bench.time.seconds += 6
+    assert bench.schedulers.await_poll(a_key("c")) is None
+    assert isinstance(bench.poll("c"), CallPermit)
+
+
+def test_resource_that_joins_when_due_is_triggered_for_its_permit(bench: Bench) -> None:
+    bench.polled("c")
+    request = PollRequest(PollPriority.RUNNING, 60.0)
+    bench.schedulers.finish_reconcile(
+        a_key("c"), is_queued=False, is_polled=True, next_poll=NextPoll(request, math.inf)
+    )
+    bench.poll("a")
+    assert bench.schedulers.await_poll(a_key("c")) == 6
+
+
+@pytest.mark.parametrize("way", ["changed", "deleted", "late", "reconciled", "never polled"])
+def test_resource_that_is_due_for_more_is_reconciled_at_once(bench: Bench, way: str) -> None:
+    _waits(bench, at_latest=3.0 if way == "late" else math.inf)
+    key = a_key("d" if way == "never polled" else "c")
+    match way:
+        case "changed":
+            bench.schedulers.reconcile_when_due(key)
+        case "deleted":
+            bench.schedulers.forget(key)
+        case "late":
+            assert bench.schedulers.await_poll(key) == 3
+            bench.time.seconds += 3
+        case "reconciled":
+            bench.schedulers.finish_reconcile(key, is_queued=False, is_polled=True)
+        case _:
+            assert way == "never polled"
+    assert bench.schedulers.await_poll(key) is None
+
+
+def test_open_circuit_is_found_out_by_a_reconcile(bench: Bench) -> None:
+    bench.polled("a", REJECTED)
+    request = PollRequest(PollPriority.RUNNING, 60.0)
+    bench.schedulers.finish_reconcile(
+        a_key("a"), is_queued=False, is_polled=True, next_poll=NextPoll(request, math.inf)
+    )
+    assert bench.schedulers.await_poll(a_key("a")) is None
+
+
 # Unused keys.
 
 
@@ -213,13 +277,13 @@ def test_unused_key_without_counting_calls_is_removed(bench: Bench) -> None:
     bench.time.seconds += 59
     bench.schedulers.forget(a_key("a"))
     bench.polled("b", key=OTHER_KEY)
-    bench.schedulers.drop_unused()
+    bench.schedulers.states()
     assert set(bench.schedulers._schedulers) == {KEY, OTHER_KEY}
     bench.time.seconds += 1
-    bench.schedulers.drop_unused()
+    bench.schedulers.states()
     assert set(bench.schedulers._schedulers) == {OTHER_KEY}
     bench.time.seconds += 60  # no call counts, but a resource uses the key
-    bench.schedulers.drop_unused()
+    bench.schedulers.states()
     assert set(bench.schedulers._schedulers) == {OTHER_KEY}
     # What was restored is restored again when a resource uses the key once more.
     assert bench.schedulers.of(KEY).charged_sources == set()
@@ -230,10 +294,10 @@ def test_key_with_a_call_in_flight_or_a_hold_is_kept(bench: Bench) -> None:
     assert isinstance(permit, CallPermit)
     bench.schedulers.forget(a_key("a"))
     bench.time.seconds += 9000
-    bench.schedulers.drop_unused()
+    bench.schedulers.states()
     bench.schedulers.complete(KEY, permit, Answer(7, REFUSED))
     bench.time.seconds += 3000
-    bench.schedulers.drop_unused()
+    bench.schedulers.states()
     assert bench.schedulers.wait(KEY, Call.STATUS) > 0
 
 
@@ -265,10 +329,10 @@ def test_state_of_a_key_shows_the_use_of_its_quotas(bench: Bench) -> None:
 def test_state_of_a_key_lasts_as_long_as_its_charges(bench: Bench) -> None:
     bench.start("a")
     bench.schedulers.forget(a_key("a"))
-    bench.schedulers.drop_unused()
+    bench.schedulers.states()
     assert {key: state.is_used for key, state in bench.schedulers.states().items()} == {KEY: False}
     bench.time.seconds += 3600
-    bench.schedulers.drop_unused()
+    bench.schedulers.states()
     assert bench.schedulers.states() == {}
 
 
@@ -276,7 +340,7 @@ def test_many_new_keys_leave_only_counting_ones(bench: Bench) -> None:
     for number in range(1440):
         bench.time.seconds += 60
         bench.polled("a", key=f"key{number}")
-        bench.schedulers.drop_unused()
+        bench.schedulers.states()
     assert len(bench.schedulers._schedulers) <= 3
 
 
@@ -288,7 +352,7 @@ def test_open_circuit_of_a_dropped_key_is_logged(
     bench.schedulers.forget(a_key("a"))
     for _ in range(2):
         bench.time.seconds += 9000
-        bench.schedulers.drop_unused()
+        bench.schedulers.states()
     [record] = caplog.records
     assert record.getMessage().startswith("the circuit breaker is dropped: ")
     assert fields_of(record) == {"keyFingerprint": KEY}

@@ -76,7 +76,7 @@ def conclude(ctx: ReconcileContext, condition_reason: ConditionReason | None = N
     elif is_over(ctx.status):
         action = RequeueAfter(soonest(due_in, fetch_in))
     else:
-        return ctx.requeue(ctx.next_poll_in, condition_reason)
+        return ctx.requeue_for_poll(ctx.next_poll_in, condition_reason)
     has_succeeded = is_finished(ctx.status) and ctx.status.failure is None
     return ctx.decision_on(action, condition_reason, publish=has_succeeded)
 
@@ -173,5 +173,6 @@ def _after_log(
     ctx: ReconcileContext, due_in: float | None, condition_reason: ConditionReason | None = None
 ) -> Decision:
     if is_over(ctx.status):
-        due_in = _due_in(ctx)
-    return ctx.requeue(soonest(due_in, log_due_in(ctx)), condition_reason)
+        return ctx.requeue(soonest(_due_in(ctx), log_due_in(ctx)), condition_reason)
+    # During the run, a log that is due is fetched with the next poll: no poll is made for the log.
+    return ctx.requeue_for_poll(due_in, condition_reason)

@@ -1,5 +1,6 @@
 """The reconcile context that the parts of `decide` share: the facts, and the ways to decide."""
 
+import math
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -203,9 +204,22 @@ class ReconcileContext:
         self, seconds: float | None, condition_reason: ConditionReason | None = None
     ) -> Decision:
         """Requeue after `seconds`, at the latest at the run's time-out or the next results poll."""
+        return self.decision_on(RequeueAfter(soonest(seconds, self._bound)), condition_reason)
+
+    def requeue_for_poll(
+        self, seconds: float | None, condition_reason: ConditionReason | None = None
+    ) -> Decision:
+        """Requeue as `requeue` does, where nothing but a poll is due after `seconds`."""
+        bound = self._bound
+        poll_by = math.inf if bound is None else bound
+        return replace(self.requeue(seconds, condition_reason), poll_by=poll_by)
+
+    @property
+    def _bound(self) -> float | None:
+        """Seconds until the run's time-out or the next results poll, whichever comes first."""
         bounds = [self.deadline]
         if self.results_until is not None:
             due = self.state.polls.results_due_at
             bounds += [self.results_until, due if due is not None and due > self.now else None]
         waits = [max((at - self.now).total_seconds(), 0.0) for at in bounds if at is not None]
-        return self.decision_on(RequeueAfter(soonest(seconds, *waits)), condition_reason)
+        return soonest(*waits)

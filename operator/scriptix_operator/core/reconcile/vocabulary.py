@@ -281,3 +281,6 @@ class Decision:
     """Write the result ConfigMap before the status: clients that wait for success find it."""
     start_outcome: StartOutcome | None = None
     """The outcome that resolves an in-flight start, after the status is recorded."""
+    poll_by: float | None = None
+    """Only a poll is due after a RequeueAfter: the next reconcile may wait for the permit of the
+    poll, for so many seconds from now at most; None: it may not wait."""

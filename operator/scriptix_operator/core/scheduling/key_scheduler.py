@@ -113,6 +113,18 @@ class KeyScheduler:
         self._drop_wake_ups(key)
         return permit
 
+    def await_poll(self, key: TrainingKey, request: PollRequest, now: float) -> float:
+        """Join the queue of the polls, or keep the position, without a reconcile.
+
+        Returns:
+            Seconds until asking again makes sense; 0: a reconcile can acquire the permit of the
+            poll, or finds out that the circuit is open.
+        """
+        if self.breaker.blocks(now) is not None:
+            return 0.0
+        self._wake_ups += self._polls.join(key, request, now)
+        return self._polls.wait(key, now)
+
     def queue_position(self, queue_entry: QueueEntry, now: float) -> QueuePosition | None:
         """Join the start queue; returns the position, or None if the resource may start now."""
         self._wake_ups += self._starts.join(queue_entry, now)

@@ -50,10 +50,12 @@ class LogScheduler:
             )
             return max(wait, SHORTEST_WAIT) if wait > 0 else 0.0
         self._waiting.setdefault(key, now)
-        wait = self._quota.wait(now, list(self._waiting).index(key))
+        place = list(self._waiting).index(key)
+        wait = self._quota.wait(now, place)
         if wait <= 0:
             return 0.0
-        wait = max(wait, SHORTEST_WAIT)
+        # One after the other: of resources that ask at the same time, all but one would ask again.
+        wait = max(wait, SHORTEST_WAIT * (place + 1))
         self._waiting[key] = now + wait
         return wait
 

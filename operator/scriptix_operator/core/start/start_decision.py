@@ -263,7 +263,8 @@ def _queue_position(old: Queue | None, new: Queue | None) -> Queue | None:
 
 
 def _wait(ctx: ReconcileContext, reason: Reason, message: str) -> Decision:
-    return ctx.with_facts(queue=None).requeue(ctx.next_poll_in, ConditionReason(reason, message))
+    condition_reason = ConditionReason(reason, message)
+    return ctx.with_facts(queue=None).requeue_for_poll(ctx.next_poll_in, condition_reason)
 
 
 def _reject(ctx: ReconcileContext, key: KeyUse, message: str, cause: Cause) -> Decision:

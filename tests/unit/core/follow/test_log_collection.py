@@ -414,14 +414,13 @@ def test_epoch_in_a_log_is_shown_before_the_next_poll() -> None:
 
 
 @pytest.mark.parametrize(
-    ("wait", "due_in", "seconds"),
-    [(15, 60, 15), (600, 60, 60), (None, 60, 60)],
+    "wait",
+    [15, 600, None],
 )
-def test_failed_log_fetch_delays_no_poll(
-    wait: float | None, due_in: float | None, seconds: float | None
-) -> None:
-    failed = LogUnavailable(wait, LogState.NAME_TAKEN, due_in)
-    assert log_unavailable(a_step(RUNNING), failed).action == RequeueAfter(seconds)
+def test_failed_log_fetch_moves_no_poll(wait: float | None) -> None:
+    """During the run, the log is fetched with the next poll; no poll is made for it."""
+    failed = LogUnavailable(wait, LogState.NAME_TAKEN, due_in=60)
+    assert log_unavailable(a_step(RUNNING), failed).action == RequeueAfter(60)
 
 
 @pytest.mark.parametrize("wait", [15, None])

@@ -53,6 +53,17 @@ def test_ended_runs_are_first_in_first_out(scheduler: KeyScheduler) -> None:
     assert [_ask(scheduler, name, 1800.0) for name in "dc"] == [900, None]
 
 
+def test_resources_that_ask_at_once_ask_once_more() -> None:
+    scheduler = KeyScheduler(dict.fromkeys(Call, (Limit(36_000, HOUR),)), 0.0)
+    due, asked = {f"run-{number}": 0.0 for number in range(20)}, 0
+    while due:
+        name = min(due, key=lambda one: due[one])
+        now, asked = due.pop(name), asked + 1
+        if wait := _ask(scheduler, name, now):
+            due[name] = now + wait
+    assert asked <= 2 * 20
+
+
 def test_running_runs_wait_for_all_ended_runs(scheduler: KeyScheduler) -> None:
     _ask(scheduler, "a", 0.0)
     assert _go_on(scheduler, "r", 100.0) == 800
