@@ -66,7 +66,8 @@ def forecast(seed: int) -> Report:
         f"Held: runs that end in the band, of {RUNS} curves of each family with forecasts after "
         f"{FROM_EPOCHS} epochs and three quarters; 80 % are wanted. Below: runs that end below the "
         "band; 10 % are wanted. Width: of the band over the final rate, median. Error: of the "
-        "forecast over the final rate, median. Rising: reported as rising. The quantiles of the errors of other varied curves are "
+        "forecast over the final rate, median. Rising: reported as rising. The "
+        "quantiles of the errors of other varied curves are "
         f"{', '.join(shown(errors[at], '.2f') for at in (0, 4, 8))}; the forecast has "
         f"{', '.join(shown(error, '.2f') for error in ERRORS)}.",
         Table(
