@@ -151,8 +151,8 @@ class Leadership:
         except LeadershipLostError as error:
             lost = error
         else:
-            kind = LeadershipLostError if self._reachability.is_reachable else LeadershipExpiredError
-            lost = kind(
+            is_outage = not self._reachability.is_reachable
+            lost = (LeadershipExpiredError if is_outage else LeadershipLostError)(
                 f"the Lease could not be renewed within {self._times.renew_deadline:g} s"
                 f" ({self._logged or 'the process was held up'})"
             )

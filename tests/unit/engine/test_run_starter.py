@@ -753,6 +753,6 @@ async def test_poll_for_an_edited_gate_keeps_its_dispatch(
     assert finish_reconcile == [{"is_queued": False, **awaited}]
     bench.api.instead, bench.api.model = None, a_model(4, started_at=EIGHT)
     await bench.reconcile()
-    ended = {"is_polled": False, "awaits_poll": False, "next_poll": None}
-    assert finish_reconcile[1:] == [{"is_queued": False, **ended}]
+    over = {"is_polled": False, "awaits_poll": False, "next_poll": None}
+    assert finish_reconcile[1:] == [{"is_queued": False, **over}]
     assert bench.status.metrics is not None

@@ -12,7 +12,14 @@ from scriptix_operator.api.status import LogStatus, Run, TrainingStatus
 from scriptix_operator.telemetry.metrics import Metrics
 from tests.unit.pages.tables import PACKAGE, page
 
-PAGES = ("architecture.md", "eta.md", "logs.md", "quotas.md", "start-protocol.md")
+PAGES = (
+    "architecture.md",
+    "eta.md",
+    "logs.md",
+    "quality-gate.md",
+    "quotas.md",
+    "start-protocol.md",
+)
 
 
 def unknown_fields(text: str) -> list[str]:

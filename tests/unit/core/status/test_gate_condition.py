@@ -11,6 +11,7 @@ from scriptix_operator.core.status.unreadable import left_alone_patch
 from scriptix_operator.kube.trainings import dump_status
 from tests.unit.core.builders import EIGHT, Life, a_model, a_status, a_training, at, metrics
 
+Gate = dict[str, str]
 NARROW = {"max_word_error_rate": "10"}
 NO_INCREASE = {"max_word_error_rate_increase": "0"}
 
@@ -26,10 +27,9 @@ def truth(life: Life) -> tuple[str, str, int] | None:
     return None if found is None else (found.status, found.reason, found.observed_generation)
 
 
-def a_success(wer: str = "12.5", **spec: object) -> Life:
-    """A resource whose first run has ended with this word error rate."""
-    life = Life(a_training(run_token="v1", **spec)).runs().waits(60)
-    return life.succeeds(metrics=metrics(wer))
+def a_success(gate: Gate | None = None) -> Life:
+    """A resource whose first run has ended with a word error rate of 12.5 %."""
+    return Life(a_training(run_token="v1", quality_gate=gate)).runs().waits(60).succeeds()
 
 
 def reruns(life: Life, request: str, wer: str) -> Life:
@@ -47,7 +47,7 @@ def test_condition_is_absent_until_a_gate_is_judged() -> None:
 
 
 def test_condition_stays_as_judged_after_edits() -> None:
-    life = a_success(quality_gate={"max_word_error_rate": "15"})
+    life = a_success({"max_word_error_rate": "15"})
     before = judged(life)
     life.edit(quality_gate=NARROW).waits(60).wake_ups()
     assert judged(life) == before
@@ -55,7 +55,7 @@ def test_condition_stays_as_judged_after_edits() -> None:
 
 
 def test_run_judged_again_has_the_new_judgement() -> None:
-    life = a_success(quality_gate=NARROW)
+    life = a_success(NARROW)
     assert truth(life) == ("False", GateReason.MAX_WORD_ERROR_RATE_EXCEEDED, 1)
     since = life.now
     life.edit(quality_gate={"max_word_error_rate": "11"}).waits(60).wake_ups()
@@ -68,7 +68,7 @@ def test_run_judged_again_has_the_new_judgement() -> None:
 
 
 def test_dry_run_publishes_a_run_that_misses_its_gate() -> None:
-    life = a_success(quality_gate={**NARROW, "mode": "DryRun"})
+    life = a_success({**NARROW, "mode": "DryRun"})
     missed = (
         "The run misses its quality gate, which DryRun does not enforce: word error rate is 12.5% "
         "(at most 10% wanted)."
@@ -82,7 +82,7 @@ def test_dry_run_publishes_a_run_that_misses_its_gate() -> None:
 
 
 def test_missed_gate_passes_when_its_mode_becomes_dry_run() -> None:
-    life = a_success(quality_gate=NARROW)
+    life = a_success(NARROW)
     assert (life.status.phase, life.published) == ("Failed", 0)
     life.edit(quality_gate={**NARROW, "mode": "DryRun"}).waits(60).wake_ups()
     assert (life.status.phase, life.published) == ("Succeeded", 1)
@@ -122,7 +122,7 @@ def test_judgement_is_shown_while_the_result_is_refused() -> None:
 
 
 def test_rerun_keeps_the_published_result_and_drops_the_judgement() -> None:
-    life = a_success(quality_gate=NO_INCREASE)
+    life = a_success(NO_INCREASE)
     first = life.status.published
     life.edit(run_token="v2").waits(9 * 3600).polls(a_model(1, started_at=EIGHT))
     assert (life.status.published, judged(life)) == (first, None)
@@ -133,7 +133,7 @@ def test_rerun_keeps_the_published_result_and_drops_the_judgement() -> None:
 
 
 def test_worse_rerun_keeps_the_result_and_warns() -> None:
-    life = a_success(quality_gate=NO_INCREASE)
+    life = a_success(NO_INCREASE)
     first = life.status.published
     assert first is not None
     reruns(life, "v2", "12.6")
@@ -152,7 +152,7 @@ def test_worse_rerun_keeps_the_result_and_warns() -> None:
 
 
 def test_result_of_an_older_version_counts_by_its_history() -> None:
-    life = a_success(quality_gate=NO_INCREASE)
+    life = a_success(NO_INCREASE)
     older = replace(life.status, published=None)
     life.training = life.training.with_status(older)
     reruns(life, "v2", "12.6")
@@ -171,6 +171,6 @@ def test_newest_success_in_history_counts_as_published() -> None:
 
 
 def test_judgement_stays_on_a_resource_that_is_left_alone() -> None:
-    life = a_success(quality_gate=NARROW)
+    life = a_success(NARROW)
     patch = left_alone_patch(dump_status(life.status), 2, "unreadable", life.now, "scriptix")
     assert "QualityGatePassed" in [condition["type"] for condition in patch["conditions"]]
