@@ -17,6 +17,7 @@ from scriptix_operator.core.scheduling.circuit_breaker import OpenCircuit
 from scriptix_operator.core.scheduling.key_scheduler import KeyScheduler, KeyState
 from scriptix_operator.core.scheduling.poll_interval import GrantedInterval
 from scriptix_operator.core.scheduling.poll_scheduler import PollPriority, PollRequest
+from scriptix_operator.core.scheduling.quota_document import QuotaDocument, quota_document
 from scriptix_operator.core.scheduling.start_queue import QueueEntry
 from scriptix_operator.core.scheduling.start_scheduler import QueuePosition
 from scriptix_operator.engine.clock import Clock
@@ -158,6 +159,10 @@ class KeySchedulers:
             fingerprint: scheduler.state(now, is_used=fingerprint in used)
             for fingerprint, scheduler in self._schedulers.items()
         }
+
+    def quota_document(self) -> QuotaDocument:
+        """The quota left per key, and the start queues."""
+        return quota_document(self._schedulers, self._clock.monotonic(), self._clock.now())
 
     def drop_unused(self) -> None:
         """Forget the keys that no resource uses, once no charge counts against them."""

@@ -86,6 +86,12 @@ LEDGER_WRITES: Final = Metric(
     "Writes of the start ledger by outcome.",
     (Label("outcome", (WriteOutcome.WRITTEN, WriteOutcome.CONFLICT, WriteOutcome.FAILED)),),
 )
+QUOTA_WRITES: Final = Metric(
+    "scriptix_quota_writes_total",
+    _COUNTER,
+    "Writes of the quota ConfigMap by outcome; a failed write delays nothing and is retried.",
+    (Label("outcome", (WriteOutcome.WRITTEN, WriteOutcome.FAILED)),),
+)
 NAMESPACE_LISTED: Final = Metric(
     "scriptix_namespace_listed",
     _GAUGE,
@@ -248,6 +254,7 @@ GROUPS: Final[dict[str, tuple[Metric, ...]]] = {
         BUILD_INFO,
         STATUS_WRITES,
         LEDGER_WRITES,
+        QUOTA_WRITES,
         NAMESPACE_LISTED,
         PROBLEM_SECONDS,
     ),

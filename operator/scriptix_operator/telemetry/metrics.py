@@ -56,6 +56,7 @@ class Metrics:
         self._make(Gauge, table.BUILD_INFO).labels(__version__).set(1)
         self._status_writes = self._make(Counter, table.STATUS_WRITES)
         self._ledger_writes = self._make(Counter, table.LEDGER_WRITES)
+        self._quota_writes = self._make(Counter, table.QUOTA_WRITES)
         self._namespace_listed = self._make(Gauge, table.NAMESPACE_LISTED)
         self._trainings = self._make(Gauge, table.TRAININGS)
         self._waiting = self._make(Gauge, table.TRAININGS_WAITING)
@@ -118,6 +119,10 @@ class Metrics:
     def ledger_written(self, outcome: WriteOutcome) -> None:
         """Count a write of the start ledger."""
         self._ledger_writes.labels(outcome).inc()
+
+    def quota_written(self, outcome: WriteOutcome) -> None:
+        """Count a write of the quota ConfigMap."""
+        self._quota_writes.labels(outcome).inc()
 
     def namespace_listed(self, namespace: str, *, is_listed: bool) -> None:
         """Set whether the last list of a watched namespace succeeded; empty: of all of them."""

@@ -15,7 +15,7 @@ the caller.
           +--------------+--------------+--> permit
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from scriptix_operator.core.model.training import TrainingKey
@@ -243,6 +243,15 @@ class KeyScheduler:
             open_cause=self.breaker.cause,
             is_used=is_used,
         )
+
+    @property
+    def start_queue_length(self) -> int:
+        """The number of resources in the start queue."""
+        return len(self._starts)
+
+    def queued_starts(self, now: float) -> Iterator[tuple[TrainingKey, float]]:
+        """The start queue in order, each resource with the seconds until its expected start."""
+        return self._starts.expected_starts(now)
 
     def is_unspent(self, now: float) -> bool:
         """Whether the scheduler equals a new one, once no resource uses it."""
