@@ -14,7 +14,7 @@ from typing import Final
 from scriptix_operator.api.reasons import Outcome, Phase
 from scriptix_operator.core.scheduling.calls import Call
 from scriptix_operator.core.scheduling.circuit_breaker import OpenCause
-from scriptix_operator.core.status.waiting import WAITING_REASONS
+from scriptix_operator.core.status.waiting import BLOCKING_REASONS, WAITING_REASONS
 from scriptix_operator.telemetry.metric_types import (
     Label,
     Metric,
@@ -116,6 +116,12 @@ TRAININGS_WAITING: Final = Metric(
     _GAUGE,
     "Resources in phase Pending or Queued, by the reason of their conditions.",
     (Label("reason", WAITING_REASONS),),
+)
+TRAININGS_BLOCKED: Final = Metric(
+    "scriptix_trainings_blocked",
+    _GAUGE,
+    "Resources that continue once a human has fixed a problem, by the reason of their failure.",
+    (Label("reason", BLOCKING_REASONS),),
 )
 TRAININGS_STALLED: Final = Metric(
     "scriptix_trainings_stalled",
@@ -225,6 +231,12 @@ QUOTA_USED: Final = Metric(
     "Calls with a key that count against the limit now, calls in flight included.",
     QUOTA_LIMIT.labels,
 )
+START_QUEUE_LENGTH: Final = Metric(
+    "scriptix_start_queue_length",
+    _GAUGE,
+    "Resources in the start queue of a key in use.",
+    (KEY,),
+)
 LIMITS_OBSERVED: Final = Metric(
     "scriptix_limits_observed_total",
     _COUNTER,
@@ -261,6 +273,7 @@ GROUPS: Final[dict[str, tuple[Metric, ...]]] = {
     "Trainings": (
         TRAININGS,
         TRAININGS_WAITING,
+        TRAININGS_BLOCKED,
         TRAININGS_STALLED,
         TRAININGS_UNREADABLE,
         TRAININGS_SERVED_ELSEWHERE,
@@ -278,6 +291,7 @@ GROUPS: Final[dict[str, tuple[Metric, ...]]] = {
         API_DURATION,
         QUOTA_LIMIT,
         QUOTA_USED,
+        START_QUEUE_LENGTH,
         LIMITS_OBSERVED,
         CIRCUIT_OPEN,
         POLL_INTERVAL_RATIO,

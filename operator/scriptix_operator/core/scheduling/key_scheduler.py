@@ -51,6 +51,8 @@ class KeyState:
 
     quotas: Mapping[Call, tuple[LimitUse, ...]]
     """The limits that apply to each kind of call, and their use."""
+    start_queue_length: int
+    """Resources in the start queue."""
     poll_interval_ratio: float
     """Requested over granted poll rate of followed runs; 1: unconstrained."""
     open_cause: OpenCause | None
@@ -239,6 +241,7 @@ class KeyScheduler:
         """The state of the key, for the metrics."""
         return KeyState(
             quotas={call: limiter.use(now) for call, limiter in self.limiters.items()},
+            start_queue_length=self.start_queue_length,
             poll_interval_ratio=self._polls.interval_ratio(PollPriority.RUNNING, now),
             open_cause=self.breaker.cause,
             is_used=is_used,
