@@ -5,50 +5,17 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterator
-from http import HTTPStatus
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from scriptix_operator.telemetry.metric_table import METRICS
-from scriptix_operator.telemetry.metric_types import MetricType
 from tests.chart.helm import CHART, Helm, documents
 from tests.chart.renders import values_of
+from tests.chart.series import GROUPING, SERIES, exposed, faults
 
 PROMTOOL_TESTS = Path(__file__).parent / "alerts.yaml"
-SERIES = re.compile(r"\b((?:scriptix|process)_\w+)(?:\{([^}]*)\})?")
-MATCHER = re.compile(r'(\w+)(?:=|!=|=~|!~)"([^"]*)"')
-GROUPING = re.compile(r"\bby \(([^)]*)\)")
-OF_THE_TARGET = {"job", "pod"}
-"""Labels that Prometheus adds to scraped series."""
-TEXTS: dict[str, set[str]] = {
-    "code": {"2xx", "unusable", "none", *(str(status.value) for status in HTTPStatus)},
-    "job": {"scriptix-system/scriptix-operator", "$job"},
-}
-for label in chain(*(metric.labels for metric in METRICS)):
-    if label.values:
-        TEXTS.setdefault(label.name, set()).update(label.values)
-"""Label values that an expression may use."""
-
-
-def exposed() -> dict[str, set[str]]:
-    """Return the labels of each series of the operator.
-
-    tests/unit/telemetry/test_metrics.py compares the table with a scrape.
-    """
-    process = {"process_resident_memory_bytes", "process_cpu_seconds_total"}
-    series: dict[str, set[str]] = {name: set() for name in process}
-    for metric in METRICS:
-        labels = {label.name for label in metric.labels}
-        if metric.type is MetricType.HISTOGRAM:
-            series |= {f"{metric.name}_count": labels, f"{metric.name}_sum": labels}
-            series[f"{metric.name}_bucket"] = labels | {"le"}
-        else:
-            series[metric.name] = labels
-    return series
 
 
 def rules(helm: Helm, case: str = "pod-monitor") -> list[dict[str, Any]]:
@@ -67,23 +34,6 @@ def panels() -> Iterator[tuple[str, str]]:
     for variable in dashboard["templating"]["list"]:
         if variable["type"] == "query":
             yield variable["name"], variable["query"]["query"]
-
-
-def faults(expression: str) -> Iterator[str]:
-    """Name the series and labels of an expression that the operator lacks."""
-    series = exposed()
-    for name, matchers in SERIES.findall(expression):
-        if name not in series:
-            yield f"no series {name}"
-            continue
-        for label, text in MATCHER.findall(matchers):
-            if label not in series[name] | OF_THE_TARGET:
-                yield f"{name} has no label {label}"
-            elif text not in TEXTS[label]:
-                yield f"{label} is never {text}"
-    labels = {label for name, _ in SERIES.findall(expression) for label in series.get(name, ())}
-    for grouping in GROUPING.findall(expression):
-        yield from (f"no label {g}" for g in grouping.split(", ") if g not in labels)
 
 
 def test_each_alert_uses_existing_series(offline: Helm) -> None:
