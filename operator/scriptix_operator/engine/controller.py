@@ -174,6 +174,8 @@ class Controller:
             # run, or the model, of one that is seen late.
             while not await _in_time(self._resync.ready.wait()):
                 beat()
+            # A scrape just after a takeover shows all resources, not none for some seconds.
+            self._state_reporter.report()
             for run in self.beside:
                 self._tasks.create_task(run())
             try:
