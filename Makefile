@@ -103,9 +103,10 @@ controlplane: install ## find or build etcd, kube-apiserver, kube-controller-man
 	@.venv/bin/python -m tests.controlplane build
 
 .PHONY: tools
-tools: install ## find or build all Go programs that tests use: control plane, Helm, kubeconform, Argo CD, Flux's libraries
+tools: install ## find or build all programs that tests use: control plane, Helm, kubeconform, promtool, Argo CD, Flux's libraries
 	@.venv/bin/python -m tests.controlplane build
 	@.venv/bin/python -m tests.chart.tools
+	@.venv/bin/python -m tests.chart.promtool
 	@.venv/bin/python -m tests.gitops.tools
 
 .PHONY: chart

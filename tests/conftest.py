@@ -13,6 +13,7 @@ import httpx
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.chart import promtool as prometheus
 from tests.chart import tools as chart
 from tests.controlplane import build as controlplane
 from tests.controlplane.cluster import ControlPlane
@@ -34,8 +35,9 @@ BUILDS: Mapping[str, Callable[[Mapping[str, str], TextIO], Path]] = {
     "chart_tools": chart.TOOLS.find_or_build,
     "gitops_tools": gitops.TOOLS.find_or_build,
     "lua_tools": gitops.LUA_TOOLS.find_or_build,
+    "promtool": prometheus.find_or_unpack,
 }
-"""Builds of Go modules, by the name of the fixture that returns the folder with the result."""
+"""How tools are found or made, by the name of the fixture that returns their folder or program."""
 
 BUILT = pytest.StashKey[dict[str, Path | ToolError]]()
 
@@ -86,7 +88,7 @@ def _find_or_build(config: pytest.Config, name: str) -> Path | ToolError:
 
 
 def _built(request: pytest.FixtureRequest) -> Path:
-    """Return the folder that the fixture's name stands for; fail the test if there is none."""
+    """Return what the fixture's name stands for; fail the test if there is none."""
     found = _find_or_build(request.config, str(request.fixturename))
     if isinstance(found, ToolError):
         pytest.fail(f"What this tests with is not there. {found}", pytrace=False)
@@ -114,6 +116,12 @@ def gitops_tools(request: pytest.FixtureRequest) -> Path:
 @pytest.fixture(scope="session")
 def lua_tools(request: pytest.FixtureRequest) -> Path:
     """Return the directory with Argo CD's tests of Lua files."""
+    return _built(request)
+
+
+@pytest.fixture(scope="session")
+def promtool(request: pytest.FixtureRequest) -> Path:
+    """Return the program that tests alert rules."""
     return _built(request)
 
 

@@ -28,8 +28,8 @@ values of this page exists from the start. The series of a resource end with the
 those of an API key end when no resource uses the key and no call counts against its quotas.
 `key` is the fingerprint of an API key; the key itself is in no metric.
 
-The chart's alerts are in charts/scriptix-operator/files/alerts.yaml, and its dashboard shows every
-metric of this page.
+The chart's alerts are in charts/scriptix-operator/files/alerts.yaml, with a page for each in
+[the runbook](../runbook/README.md). The chart's dashboard shows every metric of this page.
 """
 
 HEADER = ("| Metric | Type | Labels | Meaning | Alerts |", "|---|---|---|---|---|")

@@ -9,9 +9,11 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from scriptix_operator.api.names import CRD_NAME, MANAGED_BY, MANAGED_BY_LABEL
+from scriptix_operator.api.names import CRD_NAME, MANAGED_BY, MANAGED_BY_LABEL, QUOTA
+from scriptix_operator.api.times import format_time
 from scriptix_operator.core.cluster.installation import Installation, show_namespaces, show_overlap
 from scriptix_operator.core.cluster.permissions import EVERYTHING, Right, rights
+from scriptix_operator.core.scheduling.quota_document import parse, summaries
 from scriptix_operator.engine.clock import Clock
 from scriptix_operator.kube.access_review import missing_verbs, whoami
 from scriptix_operator.kube.admission import is_confined
@@ -19,6 +21,7 @@ from scriptix_operator.kube.api import KubeApi
 from scriptix_operator.kube.connection import ClusterUnreachableError, configure, connect
 from scriptix_operator.kube.errors import KubeError, RefusedError
 from scriptix_operator.kube.installations import installation_in, installations
+from scriptix_operator.kube.quota_config_map import QuotaConfigMap
 from scriptix_operator.kube.schema import SchemaError, check_schema
 from scriptix_operator.kube.trainings import ALL, Trainings, show_scope
 from scriptix_operator.scriptix import ScriptixClient, ScriptixError
@@ -88,6 +91,8 @@ async def _cluster(settings: Settings, environ: Mapping[str, str]) -> AsyncItera
             for finding in await _namespaces(api, settings):
                 yield finding
             async for finding in _others(api, settings, me):
+                yield finding
+            async for finding in _quota(api, settings.pod_namespace):
                 yield finding
     except (ClusterUnreachableError, KubeError) as error:
         yield Finding(Severity.BAD, "cluster", str(error))
@@ -244,6 +249,28 @@ def _other(one: Installation, settings: Settings) -> Finding | None:
         "others",
         f"{who} serves {show_namespaces(watches)}; the two must not share an API key",
     )
+
+
+async def _quota(api: KubeApi, own: str) -> AsyncIterator[Finding]:
+    """Print the quota left, as the leader has published it."""
+    where = f"ConfigMap {own}/{QUOTA}"
+    try:
+        text = await QuotaConfigMap(api, own, QUOTA).read()
+    except RefusedError as error:
+        yield Finding(Severity.NOTE, "quota", f"the quota left is not known: {error}")
+        return
+    if text is None:
+        text = f"no quota is published in {where}; an operator does so once it leads"
+        yield Finding(Severity.NOTE, "quota", text)
+        return
+    try:
+        document = parse(text)
+    except ValueError as error:
+        yield Finding(Severity.NOTE, "quota", f"{where} cannot be read: {error}")
+        return
+    at = format_time(document.written_at)
+    for line in summaries(document):
+        yield Finding(Severity.OK, "quota", f"{line} (at {at})")
 
 
 async def _api(settings: Settings) -> Finding:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
 
-from scriptix_operator.api.names import LEASE, LEDGER, PROBLEMS_ANNOTATION
+from scriptix_operator.api.names import LEASE, LEDGER, PROBLEMS_ANNOTATION, QUOTA
 from scriptix_operator.core.cluster.installation import watched_namespaces_annotation
 from scriptix_operator.core.ratelimit.named_limits import PLANS
 from scriptix_operator.core.reconcile.context import Durations
@@ -22,6 +22,7 @@ from scriptix_operator.engine.fence import Fence
 from scriptix_operator.engine.installation_watch import InstallationWatch
 from scriptix_operator.engine.log_fetcher import LogFetcher
 from scriptix_operator.engine.metered_calls import MeteredCalls
+from scriptix_operator.engine.quota_publisher import QuotaPublisher
 from scriptix_operator.engine.quota_restore import QuotaRestore
 from scriptix_operator.engine.reconciler import Reconciler
 from scriptix_operator.engine.remote_calls import RemoteCalls
@@ -41,6 +42,7 @@ from scriptix_operator.kube.events import Events
 from scriptix_operator.kube.leadership import Leadership, LeadershipExpiredError, new_identity
 from scriptix_operator.kube.ledger_config_map import LedgerConfigMap
 from scriptix_operator.kube.logstore import LogStore
+from scriptix_operator.kube.quota_config_map import QuotaConfigMap
 from scriptix_operator.kube.reachability import Reachability
 from scriptix_operator.kube.schema import SchemaMissingError, check_schema
 from scriptix_operator.kube.secrets import DefaultKey, Keys
@@ -95,6 +97,7 @@ class EngineDependencies:
     config_maps: ConfigMaps
     log_store: LogStore
     ledger: LedgerConfigMap
+    quota: QuotaConfigMap
     events: Events
     clock: Clock
     jitter: Callable[[], float]
@@ -289,6 +292,7 @@ def _build(
         config_maps=config_maps,
         log_store=LogStore(config_maps),
         ledger=LedgerConfigMap(api, settings.pod_namespace, LEDGER),
+        quota=QuotaConfigMap(api, settings.pod_namespace, QUOTA),
         events=Events(api, settings.pod_name),
         clock=clock,
         jitter=random.random,
@@ -437,7 +441,10 @@ def assemble(
         installation=settings.pod_namespace,
         serve=serve,
         retry_ledger=ledger.document.retry_refused,
-        beside=installation_watch.run,
+        beside=(
+            installation_watch.run,
+            QuotaPublisher(dependencies.quota, schedulers, metrics).run,
+        ),
         report_left_alone=status_writer.report_left_alone,
         reachability=dependencies.reachability,
         trial=partial(dependencies.trainings.check_list, next(iter(coverage.scopes))),

@@ -2,53 +2,24 @@
 
 import json
 import re
+import shutil
+import subprocess
 from collections.abc import Iterator
-from http import HTTPStatus
-from itertools import chain
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from scriptix_operator.telemetry.metric_table import METRICS
-from scriptix_operator.telemetry.metric_types import MetricType
 from tests.chart.helm import CHART, Helm, documents
 from tests.chart.renders import values_of
+from tests.chart.series import GROUPING, SERIES, exposed, faults
 
-SERIES = re.compile(r"\b((?:scriptix|process)_\w+)(?:\{([^}]*)\})?")
-MATCHER = re.compile(r'(\w+)(?:=|!=|=~|!~)"([^"]*)"')
-GROUPING = re.compile(r"\bby \(([^)]*)\)")
-OF_THE_TARGET = {"job", "pod"}
-"""Labels that Prometheus adds to scraped series."""
-TEXTS: dict[str, set[str]] = {
-    "code": {"2xx", "unusable", "none", *(str(status.value) for status in HTTPStatus)},
-    "job": {"scriptix-system/scriptix-operator", "$job"},
-}
-for label in chain(*(metric.labels for metric in METRICS)):
-    if label.values:
-        TEXTS.setdefault(label.name, set()).update(label.values)
-"""Label values that an expression may use."""
+PROMTOOL_TESTS = Path(__file__).parent / "alerts.yaml"
 
 
-def exposed() -> dict[str, set[str]]:
-    """Return the labels of each series of the operator.
-
-    tests/unit/telemetry/test_metrics.py compares the table with a scrape.
-    """
-    process = {"process_resident_memory_bytes", "process_cpu_seconds_total"}
-    series: dict[str, set[str]] = {name: set() for name in process}
-    for metric in METRICS:
-        labels = {label.name for label in metric.labels}
-        if metric.type is MetricType.HISTOGRAM:
-            series |= {f"{metric.name}_count": labels, f"{metric.name}_sum": labels}
-            series[f"{metric.name}_bucket"] = labels | {"le"}
-        else:
-            series[metric.name] = labels
-    return series
-
-
-def rules(helm: Helm) -> list[dict[str, Any]]:
-    render = documents(helm.template(values_of("pod-monitor")))
+def rules(helm: Helm, case: str = "pod-monitor") -> list[dict[str, Any]]:
+    render = documents(helm.template(values_of(case)))
     [rule] = [document for document in render if document["kind"] == "PrometheusRule"]
     [group] = rule["spec"]["groups"]
     found: list[dict[str, Any]] = group["rules"]
@@ -65,31 +36,13 @@ def panels() -> Iterator[tuple[str, str]]:
             yield variable["name"], variable["query"]["query"]
 
 
-def faults(expression: str) -> Iterator[str]:
-    """Name the series and labels of an expression that the operator lacks."""
-    series = exposed()
-    for name, matchers in SERIES.findall(expression):
-        if name not in series:
-            yield f"no series {name}"
-            continue
-        for label, text in MATCHER.findall(matchers):
-            if label not in series[name] | OF_THE_TARGET:
-                yield f"{name} has no label {label}"
-            elif text not in TEXTS[label]:
-                yield f"{label} is never {text}"
-    labels = {label for name, _ in SERIES.findall(expression) for label in series.get(name, ())}
-    for grouping in GROUPING.findall(expression):
-        yield from (f"no label {g}" for g in grouping.split(", ") if g not in labels)
-
-
 def test_each_alert_uses_existing_series(offline: Helm) -> None:
     for rule in rules(offline):
         assert list(faults(rule["expr"])) == [], rule["alert"]
         assert 'job="scriptix-system/scriptix-operator"' in rule["expr"], rule["alert"]
         for label in re.findall(r"\$labels\.(\w+)", str(rule["annotations"])):
-            groupings = GROUPING.findall(rule["expr"])
-            assert all(label in names.split(", ") for names in groupings), rule["alert"]
-            assert groupings, rule["alert"]
+            # The alert has the labels of the left side of an operator.
+            assert label in GROUPING.findall(rule["expr"])[0].split(", "), rule["alert"]
 
 
 def test_each_alert_has_severity_and_remedy(offline: Helm) -> None:
@@ -97,7 +50,50 @@ def test_each_alert_has_severity_and_remedy(offline: Helm) -> None:
     assert len(set(names)) == len(names)
     for rule in rules(offline):
         assert rule["labels"]["severity"] in {"critical", "warning", "info"}
-        assert rule["annotations"].keys() == {"summary", "description"}
+        annotations = rule["annotations"]
+        assert annotations.keys() == {"summary", "description", "runbook_url"}
+        assert re.search(r"\$(value|labels)", annotations["summary"] + annotations["description"])
+
+
+def test_promtool_accepts_the_rules_and_their_tests_pass(
+    offline: Helm, promtool: Path, tmp_path: Path
+) -> None:
+    rendered = rules(offline)
+    file = tmp_path / "rules.yaml"
+    # A test must repeat each annotation whole, so descriptions are checked, not tested.
+    for kept in ({"summary", "description", "runbook_url"}, {"summary"}):
+        written = [
+            {**rule, "annotations": {name: rule["annotations"][name] for name in kept}}
+            for rule in rendered
+        ]
+        file.write_text(yaml.safe_dump({"groups": [{"name": "operator", "rules": written}]}))
+        assert run(promtool, "check", "rules", file) == ""
+    shutil.copy(PROMTOOL_TESTS, tmp_path)
+    assert run(promtool, "test", "rules", tmp_path / PROMTOOL_TESTS.name) == ""
+
+
+def run(promtool: Path, *arguments: str | Path) -> str:
+    """Run promtool; returns its output if it fails, else nothing."""
+    done = subprocess.run([promtool, *arguments], capture_output=True, text=True, check=False)
+    return "" if done.returncode == 0 else done.stdout + done.stderr
+
+
+def test_each_alert_has_a_test_that_fires_and_one_that_does_not() -> None:
+    outcomes: dict[str, set[bool]] = {}
+    for test in yaml.safe_load(PROMTOOL_TESTS.read_text())["tests"]:
+        for case in test["alert_rule_test"]:
+            outcomes.setdefault(case["alertname"], set()).add(bool(case["exp_alerts"]))
+    alerts = yaml.safe_load((CHART / "files" / "alerts.yaml").read_text())
+    assert outcomes == {rule["alert"]: {True, False} for rule in alerts}
+
+
+def test_runbook_url_names_the_page_of_the_alert(offline: Helm) -> None:
+    own, elsewhere = rules(offline), rules(offline, "service-monitor")
+    version = yaml.safe_load((CHART / "Chart.yaml").read_text())["appVersion"]
+    home = f"https://github.com/scriptix/scriptix-operator/blob/v{version}/docs/runbook"
+    for found, base in ((own, home), (elsewhere, "https://wiki.example.com/runbooks")):
+        for rule in found:
+            assert rule["annotations"]["runbook_url"] == f"{base}/{rule['alert']}.md"
 
 
 def test_an_unreadable_resource_raises_an_alert(offline: Helm) -> None:

@@ -42,6 +42,7 @@ from scriptix_simulator.config import SimulatorConfig
 from scriptix_simulator.inprocess import InProcess
 from scriptix_simulator.state import SimulatorState
 from tests.unit.engine.fake_ledger import FakeLedgerConfigMap
+from tests.unit.engine.fake_quota import FakeQuotaConfigMap
 from tests.virtual.loop import VirtualClock, boottime, wall
 
 __all__ = ["World"]
@@ -221,6 +222,7 @@ class World:
         self.reachability = Reachability(boottime)
         self.trainings, self.results, self.logs = Stored(self.reachability), Results(), Logs()
         self.events, self.keys, self.ledger = Published(), Secrets(keys), FakeLedgerConfigMap()
+        self.quota = FakeQuotaConfigMap()
         self.engines: list[Controller] = []
         self._settings = {f"SCRIPTIX_{name.upper()}": value for name, value in settings.items()}
 
@@ -280,6 +282,7 @@ class World:
                 config_maps=self.results,
                 log_store=self.logs,
                 ledger=self.ledger,
+                quota=self.quota,
                 events=self.events,
                 clock=Clock(wall, boottime),
                 jitter=self.rng.random,

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -98,8 +98,8 @@ class Controller:
     """Sets the namespaces to watch: those whose list succeeds."""
     retry_ledger: Callable[[], Awaitable[None]] = _nothing
     """Reads a ledger again that the cluster has refused, as LedgerDocument.retry_refused."""
-    beside: Callable[[], Coroutine[Any, Any, None]] = _nothing
-    """Runs beside the reconciles until cancelled, as InstallationWatch.run."""
+    beside: Sequence[Callable[[], Coroutine[Any, Any, None]]] = ()
+    """Run beside the reconciles until cancelled, such as InstallationWatch.run."""
     report_left_alone: Callable[[Raw, str], Awaitable[bool]] = _report_nothing
     """Reports in status why a resource is skipped, as StatusWriter.report_left_alone."""
     reachability: Reachability = field(default_factory=Reachability)
@@ -174,7 +174,10 @@ class Controller:
             # run, or the model, of one that is seen late.
             while not await _in_time(self._resync.ready.wait()):
                 beat()
-            self._tasks.create_task(self.beside())
+            # A scrape just after a takeover shows all resources, not none for some seconds.
+            self._state_reporter.report()
+            for run in self.beside:
+                self._tasks.create_task(run())
             try:
                 await self._dispatch(self._tasks, beat)
             except asyncio.CancelledError:

@@ -18,6 +18,7 @@ from scriptix_operator.core.scheduling.circuit_breaker import OpenCircuit
 from scriptix_operator.core.scheduling.key_scheduler import KeyScheduler, KeyState
 from scriptix_operator.core.scheduling.poll_interval import GrantedInterval
 from scriptix_operator.core.scheduling.poll_scheduler import PollPriority, PollRequest
+from scriptix_operator.core.scheduling.quota_document import QuotaDocument, quota_document
 from scriptix_operator.core.scheduling.start_queue import QueueEntry
 from scriptix_operator.core.scheduling.start_scheduler import QueuePosition
 from scriptix_operator.engine.clock import Clock
@@ -185,6 +186,10 @@ class KeySchedulers:
                 scheduler.tick(now)
 
     # Keys.
+
+    def quota_document(self) -> QuotaDocument:
+        """The quota left per key, and the start queues."""
+        return quota_document(self._schedulers, self._clock.monotonic(), self._clock.now())
 
     def states(self) -> dict[str, KeyState]:
         """The state of each key that a resource uses, or whose quotas have charges.

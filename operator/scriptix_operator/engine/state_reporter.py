@@ -51,6 +51,7 @@ class StateReporter:
         """Report once; the API keys that are not used any more are forgotten."""
         self.metrics.phases(self.store.phases())
         self.metrics.waiting(self.store.waiting())
+        self.metrics.blocked(self.store.blocked())
         self.metrics.stalled(self.store.stalled())
         self.metrics.workqueue_depth(self.work_queue.due() + self.waiting_for_worker())
         self._report_unreadable()

@@ -13,7 +13,7 @@ from scriptix_operator.core.reconcile.in_process_state import InProcessState
 from scriptix_operator.core.status.conditions import last_key
 from scriptix_operator.core.status.gauges import NO_GAUGES, Gauges, gauges_of
 from scriptix_operator.core.status.run_measures import NOTHING_SEEN, SeenRun
-from scriptix_operator.core.status.waiting import waiting_reason
+from scriptix_operator.core.status.waiting import blocking_reason, waiting_reason
 from scriptix_operator.engine.clock import Clock
 
 __all__ = ["TrainingStore", "is_older"]
@@ -156,6 +156,14 @@ class TrainingStore:
             reason
             for training in self._trainings.values()
             if (reason := waiting_reason(training)) is not None
+        )
+
+    def blocked(self) -> Counter[str]:
+        """The number of blocked resources, by the reason of their failure."""
+        return Counter(
+            reason
+            for training in self._trainings.values()
+            if (reason := blocking_reason(training)) is not None
         )
 
     def unreadable(self) -> list[Training]:

@@ -60,6 +60,7 @@ class KeyStates(Collector):
         """Yield the families of all keys."""
         limit, used = _family(table.QUOTA_LIMIT), _family(table.QUOTA_USED)
         circuit, ratio = _family(table.CIRCUIT_OPEN), _family(table.POLL_INTERVAL_RATIO)
+        queue = _family(table.START_QUEUE_LENGTH)
         for key, state in self.by_key.items():
             for call, uses in state.quotas.items():
                 for use in uses:
@@ -67,11 +68,13 @@ class KeyStates(Collector):
                     limit.add_metric(labels, use.limit.count)
                     used.add_metric(labels, use.used)
             if state.is_used:
+                queue.add_metric([key], state.start_queue_length)
                 ratio.add_metric([key], state.poll_interval_ratio)
                 for cause in OpenCause:
                     circuit.add_metric([key, cause.value], float(state.open_cause is cause))
         yield limit
         yield used
+        yield queue
         yield circuit
         yield ratio
 

@@ -14,7 +14,7 @@ from typing import Final
 from scriptix_operator.api.reasons import Outcome, Phase
 from scriptix_operator.core.scheduling.calls import Call
 from scriptix_operator.core.scheduling.circuit_breaker import OpenCause
-from scriptix_operator.core.status.waiting import WAITING_REASONS
+from scriptix_operator.core.status.waiting import BLOCKING_REASONS, WAITING_REASONS
 from scriptix_operator.telemetry.metric_types import (
     Label,
     Metric,
@@ -86,6 +86,12 @@ LEDGER_WRITES: Final = Metric(
     "Writes of the start ledger by outcome.",
     (Label("outcome", (WriteOutcome.WRITTEN, WriteOutcome.CONFLICT, WriteOutcome.FAILED)),),
 )
+QUOTA_WRITES: Final = Metric(
+    "scriptix_quota_writes_total",
+    _COUNTER,
+    "Writes of the quota ConfigMap by outcome; a failed write delays nothing and is retried.",
+    (Label("outcome", (WriteOutcome.WRITTEN, WriteOutcome.FAILED)),),
+)
 NAMESPACE_LISTED: Final = Metric(
     "scriptix_namespace_listed",
     _GAUGE,
@@ -110,6 +116,12 @@ TRAININGS_WAITING: Final = Metric(
     _GAUGE,
     "Resources in phase Pending or Queued, by the reason of their conditions.",
     (Label("reason", WAITING_REASONS),),
+)
+TRAININGS_BLOCKED: Final = Metric(
+    "scriptix_trainings_blocked",
+    _GAUGE,
+    "Resources that continue once a human has fixed a problem, by the reason of their failure.",
+    (Label("reason", BLOCKING_REASONS),),
 )
 TRAININGS_STALLED: Final = Metric(
     "scriptix_trainings_stalled",
@@ -219,6 +231,12 @@ QUOTA_USED: Final = Metric(
     "Calls with a key that count against the limit now, calls in flight included.",
     QUOTA_LIMIT.labels,
 )
+START_QUEUE_LENGTH: Final = Metric(
+    "scriptix_start_queue_length",
+    _GAUGE,
+    "Resources in the start queue of a key in use.",
+    (KEY,),
+)
 LIMITS_OBSERVED: Final = Metric(
     "scriptix_limits_observed_total",
     _COUNTER,
@@ -248,12 +266,14 @@ GROUPS: Final[dict[str, tuple[Metric, ...]]] = {
         BUILD_INFO,
         STATUS_WRITES,
         LEDGER_WRITES,
+        QUOTA_WRITES,
         NAMESPACE_LISTED,
         PROBLEM_SECONDS,
     ),
     "Trainings": (
         TRAININGS,
         TRAININGS_WAITING,
+        TRAININGS_BLOCKED,
         TRAININGS_STALLED,
         TRAININGS_UNREADABLE,
         TRAININGS_SERVED_ELSEWHERE,
@@ -271,6 +291,7 @@ GROUPS: Final[dict[str, tuple[Metric, ...]]] = {
         API_DURATION,
         QUOTA_LIMIT,
         QUOTA_USED,
+        START_QUEUE_LENGTH,
         LIMITS_OBSERVED,
         CIRCUIT_OPEN,
         POLL_INTERVAL_RATIO,

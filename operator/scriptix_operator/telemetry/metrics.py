@@ -26,7 +26,7 @@ from scriptix_operator.core.scheduling.calls import Call
 from scriptix_operator.core.scheduling.key_scheduler import KeyState
 from scriptix_operator.core.status.gauges import NO_GAUGES, Gauges
 from scriptix_operator.core.status.run_measures import RunMeasures
-from scriptix_operator.core.status.waiting import WAITING_REASONS
+from scriptix_operator.core.status.waiting import BLOCKING_REASONS, WAITING_REASONS
 from scriptix_operator.telemetry import metric_table as table
 from scriptix_operator.telemetry.collectors import KeyStates, ProblemSeconds, TrainingGauges
 from scriptix_operator.telemetry.health import Problems
@@ -56,9 +56,11 @@ class Metrics:
         self._make(Gauge, table.BUILD_INFO).labels(__version__).set(1)
         self._status_writes = self._make(Counter, table.STATUS_WRITES)
         self._ledger_writes = self._make(Counter, table.LEDGER_WRITES)
+        self._quota_writes = self._make(Counter, table.QUOTA_WRITES)
         self._namespace_listed = self._make(Gauge, table.NAMESPACE_LISTED)
         self._trainings = self._make(Gauge, table.TRAININGS)
         self._waiting = self._make(Gauge, table.TRAININGS_WAITING)
+        self._blocked = self._make(Gauge, table.TRAININGS_BLOCKED)
         self._stalled = self._make(Gauge, table.TRAININGS_STALLED)
         self._unreadable = self._make(Gauge, table.TRAININGS_UNREADABLE)
         self._served_elsewhere = self._make(Gauge, table.TRAININGS_SERVED_ELSEWHERE)
@@ -127,6 +129,10 @@ class Metrics:
         """Count a write of the start ledger."""
         self._ledger_writes.labels(outcome).inc()
 
+    def quota_written(self, outcome: WriteOutcome) -> None:
+        """Count a write of the quota ConfigMap."""
+        self._quota_writes.labels(outcome).inc()
+
     def namespace_listed(self, namespace: str, *, is_listed: bool) -> None:
         """Set whether the last list of a watched namespace succeeded; empty: of all of them."""
         self._namespace_listed.labels(namespace).set(is_listed)
@@ -142,6 +148,11 @@ class Metrics:
         """Set the number of waiting resources for each reason; a missing reason has none."""
         for reason in WAITING_REASONS:
             self._waiting.labels(reason).set(counts.get(reason, 0))
+
+    def blocked(self, counts: Mapping[str, int]) -> None:
+        """Set the number of blocked resources for each reason; a missing reason has none."""
+        for reason in BLOCKING_REASONS:
+            self._blocked.labels(reason).set(counts.get(reason, 0))
 
     def stalled(self, count: int) -> None:
         """Set the number of stalled runs."""

@@ -2,6 +2,9 @@
 
 import asyncio
 
+from scriptix_operator.api.names import QUOTA
+from scriptix_operator.kube.connection import configure, connect
+from scriptix_operator.kube.quota_config_map import QuotaConfigMap
 from tests.operator.lab import TIMEOUT, Lab, Manifest, Operator
 from tests.operator.logsupport import Namespace
 from tests.operator.rights.audit import Audit
@@ -15,6 +18,7 @@ async def main_job(lab: Lab, installed: Installed, audit: Audit) -> Operator:
     await train_and_fail(lab)
     await repeat_an_event(lab)
     await begin_again_beside_a_dead_log(lab, audit)
+    await read_the_quota(installed)
     operator.terminate()
     assert await operator.ended() == 0
     return operator
@@ -70,6 +74,15 @@ async def begin_again_beside_a_dead_log(lab: Lab, audit: Audit) -> None:
     assert log is not None
     [owner] = log["metadata"]["ownerReferences"]
     assert owner["uid"] == again["metadata"]["uid"]
+
+
+async def read_the_quota(installed: Installed) -> None:
+    """Wait until the quota left is published, and read it as `scriptix-operator check` does."""
+    configuration = await configure(installed.environment())
+    async with connect(configuration) as api, asyncio.timeout(TIMEOUT):
+        config_map = QuotaConfigMap(api, installed.namespace, QUOTA)
+        while await config_map.read() is None:  # noqa: ASYNC110 - a ConfigMap is not watched
+            await asyncio.sleep(0.1)
 
 
 def has_its_log(item: Manifest) -> bool:

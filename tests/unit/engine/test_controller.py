@@ -22,7 +22,7 @@ from scriptix_operator.core.scheduling.start_queue import queue_entry_of
 from scriptix_operator.core.status.conditions import derive_status
 from scriptix_operator.core.status.events import EventRecord
 from scriptix_operator.engine import controller as engine
-from scriptix_operator.engine import resync
+from scriptix_operator.engine import resync, state_reporter
 from scriptix_operator.engine.clock import Clock
 from scriptix_operator.engine.controller import MAX_RETRY, PARALLEL_RECONCILES, Controller
 from scriptix_operator.engine.coverage import Coverage
@@ -838,6 +838,19 @@ async def test_reconciles_are_counted_by_result_and_timed() -> None:
         for result in ("success", *errors):
             assert sample("scriptix_reconcile_total", {"result": result}) == 1
         assert (sample("scriptix_reconcile_duration_seconds_sum") or 0) >= 0.125 * 4
+
+
+async def test_gauges_are_complete_once_all_resources_are_known(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(state_reporter, "INTERVAL", HOUR)
+    async with _bench() as bench:
+        bench.listed = [_raw("a"), _raw("b", model=8)]
+        bench.may_step.clear()
+        async with _running(bench):
+            sample = bench.metrics.registry.get_sample_value
+            await bench.until(lambda: sample("scriptix_trainings", {"phase": "Pending"}) == 2)
+            assert sample("scriptix_trainings_waiting", {"reason": "Observed"}) == 2
 
 
 async def test_report_counts_due_resources_and_those_that_wait_for_a_worker() -> None:

@@ -40,7 +40,13 @@ def shown(metrics: Metrics, series: str, /, **labels: str) -> float | None:
 def a_state(**facts: Any) -> KeyState:  # noqa: ANN401 - values of its fields
     """The state of a key with one quota."""
     quotas = {Call.START: (LimitUse(Limit(5, 3600.0), 2),)}
-    given = {"quotas": quotas, "poll_interval_ratio": 1.0, "open_cause": None, "is_used": True}
+    given = {
+        "quotas": quotas,
+        "start_queue_length": 0,
+        "poll_interval_ratio": 1.0,
+        "open_cause": None,
+        "is_used": True,
+    }
     return KeyState(**{**given, **facts})
 
 
@@ -121,6 +127,9 @@ def test_reconciles_are_counted_by_result_and_timed() -> None:
 
 def test_writes_are_counted_by_outcome() -> None:
     metrics = Metrics()
+    metrics.quota_written(WriteOutcome.FAILED)
+    assert shown(metrics, "scriptix_quota_writes_total", outcome="failed") == 1
+    assert shown(metrics, "scriptix_quota_writes_total", outcome="written") == 0
     metrics.status_written(WriteOutcome.CONFLICT)
     metrics.ledger_written(WriteOutcome.FAILED)
     assert shown(metrics, "scriptix_status_writes_total", outcome="conflict") == 1
@@ -173,6 +182,10 @@ def test_phase_or_reason_that_is_not_reported_has_no_trainings() -> None:
     metrics.waiting({"RateLimited": 1})
     assert shown(metrics, "scriptix_trainings_waiting", reason="ModelInUse") == 0
     assert shown(metrics, "scriptix_trainings_waiting", reason="RateLimited") == 1
+    metrics.blocked({"SecretNotFound": 2})
+    metrics.blocked({"Unauthorized": 1})
+    assert shown(metrics, "scriptix_trainings_blocked", reason="SecretNotFound") == 0
+    assert shown(metrics, "scriptix_trainings_blocked", reason="Unauthorized") == 1
 
 
 PROGRESS = "scriptix_training_progress_ratio"
@@ -239,7 +252,9 @@ def test_series_of_a_key_end_when_the_key_is_forgotten() -> None:
     metrics = Metrics()
     metrics.keys(
         {
-            KEY: a_state(poll_interval_ratio=3.0, open_cause=OpenCause.KEY_REJECTED),
+            KEY: a_state(
+                start_queue_length=4, poll_interval_ratio=3.0, open_cause=OpenCause.KEY_REJECTED
+            ),
             OTHER_KEY: a_state(),
         }
     )
@@ -251,6 +266,7 @@ def test_series_of_a_key_end_when_the_key_is_forgotten() -> None:
     assert shown(metrics, circuit, key=KEY, cause="api_unreachable") == 0
     assert shown(metrics, circuit, key=OTHER_KEY, cause="key_rejected") == 0
     assert shown(metrics, ratio, key=KEY) == 3.0
+    assert shown(metrics, "scriptix_start_queue_length", key=KEY) == 4
     metrics.keys({KEY: a_state(is_used=False)})
     assert shown(metrics, "scriptix_api_quota_used", **quota) == 2
     assert shown(metrics, circuit, key=KEY, cause="key_rejected") is None

@@ -7,7 +7,7 @@ them and no others, and that the operator uses them all.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from scriptix_operator.api.names import CRD_NAME, GROUP, LEASE, LEDGER, PLURAL
+from scriptix_operator.api.names import CRD_NAME, GROUP, LEASE, LEDGER, PLURAL, QUOTA
 
 __all__ = ["EVERYTHING", "Right", "rights"]
 
@@ -95,6 +95,8 @@ def rights(
         purpose = "to keep the start ledger"
         yield Right(("create",), "", "configmaps", purpose, own)
         yield Right(("get", "update"), "", "configmaps", purpose, own, LEDGER)
+        purpose = "to publish the quota left"
+        yield Right(("get", "update"), "", "configmaps", purpose, own, QUOTA)
         if default_secret:
             yield Right(("get",), "", "secrets", "to read the default key", own, default_secret)
     yield Right(("get",), "apiextensions.k8s.io", CRDS, "to see that status is kept", name=CRD_NAME)

@@ -15,7 +15,7 @@ the caller.
           +--------------+--------------+--> permit
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from scriptix_operator.core.model.training import TrainingKey
@@ -51,6 +51,8 @@ class KeyState:
 
     quotas: Mapping[Call, tuple[LimitUse, ...]]
     """The limits that apply to each kind of call, and their use."""
+    start_queue_length: int
+    """Resources in the start queue."""
     poll_interval_ratio: float
     """Requested over granted poll rate of followed runs; 1: unconstrained."""
     open_cause: OpenCause | None
@@ -251,10 +253,20 @@ class KeyScheduler:
         """The state of the key, for the metrics."""
         return KeyState(
             quotas={call: limiter.use(now) for call, limiter in self.limiters.items()},
+            start_queue_length=self.start_queue_length,
             poll_interval_ratio=self._polls.interval_ratio(PollPriority.RUNNING, now),
             open_cause=self.breaker.cause,
             is_used=is_used,
         )
+
+    @property
+    def start_queue_length(self) -> int:
+        """The number of resources in the start queue."""
+        return len(self._starts)
+
+    def queued_starts(self, now: float) -> Iterator[tuple[TrainingKey, float]]:
+        """The start queue in order, each resource with the seconds until its expected start."""
+        return self._starts.expected_starts(now)
 
     def is_unspent(self, now: float) -> bool:
         """Whether the scheduler equals a new one, once no resource uses it."""

@@ -14,6 +14,7 @@ Times are monotonic seconds, given by the caller.
 """
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from scriptix_operator.core.model.training import TrainingKey
@@ -63,6 +64,14 @@ class StartScheduler:
 
     def __contains__(self, key: TrainingKey) -> bool:
         return key in self._queue
+
+    def __len__(self) -> int:
+        return len(self._queue)
+
+    def expected_starts(self, now: float) -> Iterator[tuple[TrainingKey, float]]:
+        """All queued resources in order, each with the seconds until its expected start."""
+        for ahead, key in enumerate(self._order(now)):
+            yield key, self._quota.wait(now, ahead)
 
     def join(self, queue_entry: QueueEntry, now: float) -> list[WakeUp]:
         """Join the queue, or replace the queue entry; returns wake-ups."""

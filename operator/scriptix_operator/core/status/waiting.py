@@ -1,12 +1,13 @@
-"""Why a run waits for its start, for the metrics."""
+"""Why a run waits for its start, and what blocks a resource, for the metrics."""
 
 from typing import Final
 
 from scriptix_operator.api.reasons import FailureReason, Phase, Reason
 from scriptix_operator.core.model.training import Training
-from scriptix_operator.core.status.conditions import reason_of
+from scriptix_operator.core.status.conditions import is_blocked, reason_of
+from scriptix_operator.core.status.failure_catalog import FAILURE_CATALOG
 
-__all__ = ["WAITING_REASONS", "waiting_reason"]
+__all__ = ["BLOCKING_REASONS", "WAITING_REASONS", "blocking_reason", "waiting_reason"]
 
 WAITING_REASONS: Final[tuple[str, ...]] = (
     Reason.OBSERVED,
@@ -27,6 +28,10 @@ WAITING_REASONS: Final[tuple[str, ...]] = (
     FailureReason.GATEWAY_REFUSED,
 )
 """The reasons of the conditions with which a resource waits."""
+BLOCKING_REASONS: Final[tuple[str, ...]] = tuple(
+    reason.value for reason, remedy in FAILURE_CATALOG.items() if remedy.blocks
+)
+"""The failures that block a resource until a human has fixed a problem."""
 WAITING_PHASES = frozenset({Phase.PENDING, Phase.QUEUED})
 
 
@@ -41,3 +46,12 @@ def waiting_reason(training: Training) -> str | None:
         return None
     reason = reason_of(status)
     return reason if reason in WAITING_REASONS else Reason.OBSERVED.value
+
+
+def blocking_reason(training: Training) -> str | None:
+    """The failure that blocks a resource; None: nothing does, or nothing is to be done now."""
+    status = training.status
+    if training.is_being_deleted or training.spec.suspend or not is_blocked(status):
+        return None
+    reason = None if status.failure is None else status.failure.reason
+    return reason if reason in BLOCKING_REASONS else None

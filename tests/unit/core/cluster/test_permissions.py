@@ -35,6 +35,7 @@ def test_named_objects_are_required_for_some_namespaces() -> None:
         "get, update leases.coordination.k8s.io scriptix-operator in namespace system",
         "create configmaps in namespace system",
         "get, update configmaps scriptix-operator-ledger in namespace system",
+        "get, update configmaps scriptix-operator-quota in namespace system",
         "get secrets key in namespace system",
     ]
     assert not any("all namespaces" in text for text in found)
@@ -43,7 +44,7 @@ def test_named_objects_are_required_for_some_namespaces() -> None:
 def test_lease_and_secret_permissions_are_optional() -> None:
     found = needed("a", elects=False)
     assert not any("leases" in text or "secrets key" in text for text in found)
-    assert len(found) == 8
+    assert len(found) == 9
 
 
 def test_missing_rule_is_shown_as_yaml_of_a_role() -> None:
