@@ -51,6 +51,8 @@ def paths(training: Training) -> list[str]:
             "spec.qualityGate.maxNew",
         ),
         ({"qualityGate": {}}, None, "spec.qualityGate"),
+        ({"qualityGate": {"mode": "DryRun"}}, None, "spec.qualityGate"),
+        ({"qualityGate": {"mode": "Warn"}}, None, "spec.qualityGate.mode"),
         (None, {"progress": "45%"}, "status.progress"),
         (None, {"model": {"trainingStatus": {}}}, "status.model.trainingStatus"),
         (None, {"history": [{}, {"finishedAt": "soon"}]}, "status.history[1].finishedAt"),

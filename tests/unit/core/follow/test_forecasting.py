@@ -95,10 +95,13 @@ def test_gate_at_risk_is_one_event_for_each_run(mode: str) -> None:
     forecast = life.status.forecast
     assert forecast is not None
     assert f"80 % band: {forecast.low}% to {forecast.high}%" in life.events[-1].message
-    logs(life, FALLING)  # the band has the bound again
+    since = life.run.gate_at_risk_at
+    assert since == life.now
     polls(life)
+    logs(life, FALLING)  # the band has the bound again
     logs(life, POOR)
     polls(life.restarts())
+    assert life.run.gate_at_risk_at == since
     assert warnings(life) == ["QualityGateAtRisk"]
     # Another run has its own event.
     life.waits(60).succeeds(metrics=metrics("14"))
@@ -145,6 +148,8 @@ def test_rising_rate_is_one_event_for_each_run() -> None:
     logs(life, RISING)
     assert warnings(life) == ["WordErrorRateRising"]
     assert "to 25.0% after epoch 9" in life.events[-1].message
-    logs(life, FALLING)
+    since = life.run.word_error_rate_rising_at
+    logs(life.waits(60), FALLING)
     logs(life.restarts(), RISING)
+    assert life.run.word_error_rate_rising_at == since
     assert warnings(life) == ["WordErrorRateRising"]

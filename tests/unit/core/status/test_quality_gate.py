@@ -177,6 +177,12 @@ def test_gate_compares_with_the_published_result(
     assert judged(gate, Metrics(word_error_rate=value), PUBLISHED).truth == truth
 
 
+def test_sum_of_rate_and_increase_is_exact() -> None:
+    gate = QualityGate(max_word_error_rate_increase="0.5")
+    published = Published(run_id="run-0", word_error_rate=f"12.5{TINY}")
+    assert judged(gate, Metrics(word_error_rate=f"13.0{TINY}"), published).truth == "True"
+
+
 @pytest.mark.parametrize(
     "published",
     [
