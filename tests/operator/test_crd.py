@@ -30,6 +30,12 @@ EXPLAINED: dict[str, list[str]] = yaml.safe_load(
     Path(__file__).with_name("data").joinpath("explain.yaml").read_text()
 )
 
+BOUNDS = (
+    "maxWordErrorRate",
+    "maxWordErrorRateIncrease",
+    "maxCharacterErrorRate",
+    "minAccuracyImprovement",
+)
 ASTRAL = "\N{MUSICAL SYMBOL G CLEF}"
 """One character, two UTF-16 units, four bytes: shows the unit of a length."""
 
@@ -239,7 +245,7 @@ def test_every_bounded_number_of_the_spec_is_tried() -> None:
         pytest.param("log.collect", "Never", id="collect-Never"),
         *(
             pytest.param(f"qualityGate.{bound}", value, id=f"{bound}-{value}")
-            for bound in ("maxWordErrorRate", "maxCharacterErrorRate", "minAccuracyImprovement")
+            for bound in BOUNDS
             for value in ("0", "12.5", "999.9999")
         ),
     ],
@@ -274,7 +280,7 @@ PERCENT_MESSAGE = "write the percentage as a quoted decimal such as '12.5'"
         pytest.param("log.collect", "always", '"Always", "OnFailure", "Never"', id="collect"),
         *(
             pytest.param(f"qualityGate.{bound}", value, PERCENT_MESSAGE, id=f"{bound}-{value}")
-            for bound in ("maxWordErrorRate", "maxCharacterErrorRate", "minAccuracyImprovement")
+            for bound in BOUNDS
             for value in ("1000", "1.", ".5", "1.23456", "-1", "+1", "15%", "1e2", "", "1,5", "1\n")
         ),
     ],
@@ -320,14 +326,14 @@ def test_a_longer_name_is_refused_with_the_reason(trainings: Trainings) -> None:
 
 
 def test_a_gate_without_a_bound_is_refused(trainings: Trainings) -> None:
-    reply = trainings.create({"modelId": 1, "qualityGate": {}}, dry=True)
+    reply = trainings.create({"modelId": 1, "qualityGate": {"mode": "DryRun"}}, dry=True)
     assert reply.causes() == [
         (
             "spec.qualityGate",
             (
                 "Invalid value: a quality gate without a bound lets every run through: set "
-                "maxWordErrorRate, maxCharacterErrorRate or minAccuracyImprovement (check the "
-                "spelling), or leave qualityGate out"
+                "maxWordErrorRate, maxWordErrorRateIncrease, maxCharacterErrorRate or "
+                "minAccuracyImprovement (check the spelling), or leave qualityGate out"
             ),
         )
     ]
