@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 import aiohttp
 import yaml
@@ -141,8 +141,15 @@ class Proxy:
             yield answer
 
 
+P = TypeVar("P", bound=Proxy)
+
+
 @asynccontextmanager
-async def proxied(control_plane: ControlPlane, directory: Path) -> AsyncIterator[Proxy]:
+async def proxied(
+    control_plane: ControlPlane,
+    directory: Path,
+    kind: type[P] = Proxy,  # type: ignore[assignment] # the default of P
+) -> AsyncIterator[P]:
     """Run a proxy for the duration of the block."""
     trusted = ssl.create_default_context(
         cafile=str(control_plane.directory / "certs" / "apiserver.crt")
@@ -155,7 +162,7 @@ async def proxied(control_plane: ControlPlane, directory: Path) -> AsyncIterator
     ) as session:
         headers = {"Authorization": control_plane.api.headers["Authorization"]}
         server = str(control_plane.api.base_url).rstrip("/")
-        proxy = Proxy(kubeconfig, server, headers, session)
+        proxy = kind(kubeconfig, server, headers, session)
         app = web.Application(client_max_size=0)
         app.router.add_route("*", "/{path:.*}", proxy.handle)
         runner = web.AppRunner(

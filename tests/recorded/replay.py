@@ -19,7 +19,7 @@ from tests.recorded.recorder import KEY, LENGTH, MODEL, act, prepared
 from tests.virtual.loop import boottime, run_virtually
 from tests.virtual.world import World
 
-__all__ = ["Cut", "continued", "cuts", "read_recording", "recordings"]
+__all__ = ["Cut", "Stale", "continued", "cuts", "read_recording", "recordings"]
 
 Line = dict[str, Any]
 FOLDER = Path(__file__).parent
@@ -38,6 +38,21 @@ class Cut:
 
     def __str__(self) -> str:
         return f"{self.kind}-{self.line}"
+
+
+@dataclass(frozen=True)
+class Stale:
+    """How an API server with an old cache answers the operator that continues.
+
+    Args:
+        writes: The resource is listed as it was this number of status writes before.
+        seconds: How long the cache is old.
+        is_read_stale: Whether reads of the resource alone are old, too.
+    """
+
+    writes: int
+    seconds: float
+    is_read_stale: bool
 
 
 def recordings() -> list[Path]:
@@ -63,12 +78,12 @@ def cuts(lines: Sequence[Line]) -> list[Cut]:
     return found
 
 
-def continued(lines: Sequence[Line], cut: Cut) -> Line:
+def continued(lines: Sequence[Line], cut: Cut, stale: Stale | None = None) -> Line:
     """The end of a story whose rest is lived by this version: as the recording has it."""
-    return run_virtually(partial(_continue, lines, cut))
+    return run_virtually(partial(_continue, lines, cut, stale))
 
 
-async def _continue(lines: Sequence[Line], cut: Cut) -> Line:
+async def _continue(lines: Sequence[Line], cut: Cut, stale: Stale | None) -> Line:
     story, until = lines[0]["story"], lines[cut.line]["at"]
     world = prepared(story)
     changes = [(at, change) for at, change in story["actions"] if "model" in change]
@@ -84,7 +99,7 @@ async def _continue(lines: Sequence[Line], cut: Cut) -> Line:
         await asyncio.sleep(until - boottime() + UPGRADE)
         for task in sent:
             task.cancel()  # with the process that sent it; the API continues with the call
-        _restore(world, lines, cut)
+        _restore(world, lines, cut, stale)
         for at, change in edits:
             if at > until:
                 tasks.create_task(_at(at, lambda change=change: act(world, change)))
@@ -110,7 +125,7 @@ async def _send(client: httpx.AsyncClient, at: float, call: str) -> None:
         return  # the recorded process has received no reply, either
 
 
-def _restore(world: World, lines: Sequence[Line], cut: Cut) -> None:
+def _restore(world: World, lines: Sequence[Line], cut: Cut, stale: Stale | None) -> None:
     """Put the recorded resource and ledger into the cluster."""
     before = lines[: cut.line + 1]
     ledgers = [line["ledger"] for line in before if "ledger" in line]
@@ -120,4 +135,8 @@ def _restore(world: World, lines: Sequence[Line], cut: Cut) -> None:
     if not resources:
         world.add(*KEY, MODEL, **lines[0]["story"]["spec"])
         return
+    if stale is not None:
+        older = world.trainings.put(parse_training(resources[-1 - stale.writes]))
+        until = boottime() + stale.seconds
+        world.trainings.serve_stale(older, until, is_read_stale=stale.is_read_stale)
     world.trainings.put(parse_training(resources[-1]))

@@ -75,6 +75,17 @@ class Stored(Trainings):
         self._reachability = reachability
         self.on_status: Callable[[Training], None] = lambda _: None
         self._version = 0
+        self._stale: dict[TrainingKey, Training] = {}
+        self._stale_until, self._is_read_stale = 0.0, False
+
+    def serve_stale(self, older: Training, until: float, *, is_read_stale: bool) -> None:
+        """List, and perhaps read, an older version, as an API server with an old cache does."""
+        self._stale[older.key] = older
+        self._stale_until, self._is_read_stale = until, is_read_stale
+
+    def _cached(self, training: Training) -> Training:
+        is_stale = boottime() < self._stale_until
+        return self._stale.get(training.key, training) if is_stale else training
 
     def put(self, training: Training) -> Training:
         """Write a version."""
@@ -101,21 +112,24 @@ class Stored(Trainings):
         self.request()
         for training in list(self.by_key.values()):
             if namespace in {ALL, training.key.namespace}:
-                yield as_raw(training)
+                yield as_raw(self._cached(training))
 
     async def get(self, key: TrainingKey) -> Training:
         """Read one."""
         self.request()
         try:
-            return self.by_key[key]
+            there = self.by_key[key]
         except KeyError:
             raise GoneError(f"get {key}: 404") from None
+        return self._cached(there) if self._is_read_stale else there
 
     async def write_status(self, training: Training, status: TrainingStatus) -> Training:
         """Write a status, as Trainings does."""
         if status == training.status:
             return training
-        there = await self.get(training.key)
+        there = self.by_key.get(training.key)
+        if there is None:
+            raise GoneError(f"write status of {training.key}: 404")
         if there.resource_version != training.resource_version:
             raise ConflictError(f"write status of {training.key}: 409")
         self.writes += 1
