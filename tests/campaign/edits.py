@@ -151,8 +151,8 @@ async def _live(cases: Sequence[Case]) -> list[Ending]:
         limit_logs=roomy,
         scenario=Scenario(models=scripts),
     )
-    quotas = dict.fromkeys(("limit_starts", "limit_status", "limit_logs"), "100000/1m")
-    world = World({"speech": "key"}, config, **quotas)
+    most = "100000/1m"
+    world = World({"speech": "key"}, config, limit_starts=most, limit_status=most, limit_logs=most)
     world.keys.missing.add("missing")
     keys = [
         world.add("speech", f"training-{number}", number, **case.situation.spec)

@@ -1,6 +1,6 @@
 """Edits of each property of the CRD's schema: any path to a spec ends as the spec alone would.
 
-`make test` tries a few paths for each situation, `make campaign` many, of a new seed that it prints.
+`make test` tries a path for each situation, `make campaign` many, of a new seed that it prints.
 """
 
 import os

@@ -118,9 +118,9 @@ async def _at(at: float, do: Any) -> None:  # noqa: ANN401 - a callable without 
 async def _send(client: httpx.AsyncClient, at: float, call: str) -> None:
     method, path = call.split()
     await asyncio.sleep(at - boottime())
-    body = {"json": {}} if method == "POST" else {}
+    body: Line | None = {} if method == "POST" else None
     try:
-        await client.request(method, path, headers={"Authorization": "Bearer key"}, **body)
+        await client.request(method, path, headers={"Authorization": "Bearer key"}, json=body)
     except httpx.TransportError:
         return  # the recorded process has received no reply, either
 
