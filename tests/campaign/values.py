@@ -27,6 +27,7 @@ TEXTS: Mapping[str, tuple[str, ...]] = {
     "apiKeySecretRef.name": ("scriptix-api-key", "another", "missing"),
     "apiKeySecretRef.key": ("api-key", "k" * 253),
     "qualityGate.maxWordErrorRate": PERCENTAGES,
+    "qualityGate.maxWordErrorRateIncrease": PERCENTAGES,
     "qualityGate.maxCharacterErrorRate": PERCENTAGES,
     "qualityGate.minAccuracyImprovement": PERCENTAGES,
     "runToken": ("", "v1", "2026-11-29", "x" * 64),
@@ -102,6 +103,8 @@ def edited(spec: Spec, edit: Edit) -> Spec:
         objects[-1][last] = edit.value
     if parents and not objects[-1]:
         del objects[-2][parents[-1]]
+    if not changed.get("qualityGate", {}).keys() - {"mode"}:
+        changed.pop("qualityGate", None)  # a gate needs a bound
     if "name" not in changed.get("apiKeySecretRef", {"name": ""}):
         changed["apiKeySecretRef"]["name"] = "another"  # required beside its key
     return changed
