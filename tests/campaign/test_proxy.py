@@ -12,7 +12,7 @@ import pytest
 from scriptix_operator.api.names import GROUP, PLURAL, VERSION
 from tests.campaign.stale_proxy import StaleProxy
 from tests.controlplane.cluster import ControlPlane
-from tests.crash.proxy import proxied
+from tests.crash.proxy import proxied_as
 from tests.operator.installation import install_crd
 from tests.operator.lab import laboratory, phase_of
 
@@ -32,7 +32,7 @@ async def test_lost_events_and_an_old_list_start_nothing_twice(
 ) -> None:
     install_crd(control_plane)
     async with (
-        proxied(control_plane, tmp_path, StaleProxy) as proxy,
+        proxied_as(StaleProxy, control_plane, tmp_path) as proxy,
         laboratory(control_plane, namespace, tmp_path) as lab,
     ):
         proxy.rng = random.Random(f"{phase} {SEED}")  # noqa: S311 - repeatable on purpose

@@ -9,7 +9,7 @@ import ssl
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeVar
@@ -21,7 +21,7 @@ from aiohttp import web
 from scriptix_operator.api.names import PLURAL
 from tests.controlplane.cluster import ControlPlane
 
-__all__ = ["MISHAPS", "Mishap", "Proxy", "Write", "proxied"]
+__all__ = ["MISHAPS", "Mishap", "Proxy", "Write", "proxied", "proxied_as"]
 
 Mishap = Literal["500", "409", "reply lost"]
 MISHAPS: tuple[Mishap, ...] = ("500", "409", "reply lost")
@@ -144,11 +144,14 @@ class Proxy:
 P = TypeVar("P", bound=Proxy)
 
 
+def proxied(control_plane: ControlPlane, directory: Path) -> AbstractAsyncContextManager[Proxy]:
+    """Run a proxy for the duration of the block."""
+    return proxied_as(Proxy, control_plane, directory)
+
+
 @asynccontextmanager
-async def proxied(
-    control_plane: ControlPlane,
-    directory: Path,
-    kind: type[P] = Proxy,  # type: ignore[assignment] # the default of P
+async def proxied_as(
+    kind: type[P], control_plane: ControlPlane, directory: Path
 ) -> AsyncIterator[P]:
     """Run a proxy for the duration of the block."""
     trusted = ssl.create_default_context(
