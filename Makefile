@@ -58,6 +58,15 @@ test-crash: install ## kill the operator at each await of a start: all cases, ab
 test-day: install ## simulate a day of 1,000 resources and 10 keys, with faults, in virtual time: half an hour
 	@.venv/bin/pytest tests/virtual -m whole $(ARGS)
 
+.PHONY: campaign
+campaign: install ## edit each property, show old states after restarts, continue all recorded runs; SEED=7 repeats
+	@export SEED=$(or $(SEED),$$RANDOM); echo "SEED=$$SEED"; .venv/bin/pytest tests/campaign tests/recorded -m "whole or not whole" \
+		--numprocesses=$(if $(ARGS),0,$(shell nproc)) $(ARGS)
+
+.PHONY: soak
+soak: install ## run real operators with random faults for 10 minutes: nothing grows; ARGS="--minutes 2 --seed 7"
+	@.venv/bin/python -m tests.soak $(ARGS)
+
 .PHONY: test-model
 test-model: install ## search every order of events around a start, minutes; ARGS=mutations: how wrong protocols fail
 	@.venv/bin/python -m tests.model $(ARGS)

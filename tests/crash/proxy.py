@@ -9,10 +9,10 @@ import ssl
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 import aiohttp
 import yaml
@@ -21,7 +21,7 @@ from aiohttp import web
 from scriptix_operator.api.names import PLURAL
 from tests.controlplane.cluster import ControlPlane
 
-__all__ = ["MISHAPS", "Mishap", "Proxy", "Write", "proxied"]
+__all__ = ["MISHAPS", "Mishap", "Proxy", "Write", "proxied", "proxied_as"]
 
 Mishap = Literal["500", "409", "reply lost"]
 MISHAPS: tuple[Mishap, ...] = ("500", "409", "reply lost")
@@ -141,8 +141,18 @@ class Proxy:
             yield answer
 
 
+P = TypeVar("P", bound=Proxy)
+
+
+def proxied(control_plane: ControlPlane, directory: Path) -> AbstractAsyncContextManager[Proxy]:
+    """Run a proxy for the duration of the block."""
+    return proxied_as(Proxy, control_plane, directory)
+
+
 @asynccontextmanager
-async def proxied(control_plane: ControlPlane, directory: Path) -> AsyncIterator[Proxy]:
+async def proxied_as(
+    kind: type[P], control_plane: ControlPlane, directory: Path
+) -> AsyncIterator[P]:
     """Run a proxy for the duration of the block."""
     trusted = ssl.create_default_context(
         cafile=str(control_plane.directory / "certs" / "apiserver.crt")
@@ -155,7 +165,7 @@ async def proxied(control_plane: ControlPlane, directory: Path) -> AsyncIterator
     ) as session:
         headers = {"Authorization": control_plane.api.headers["Authorization"]}
         server = str(control_plane.api.base_url).rstrip("/")
-        proxy = Proxy(kubeconfig, server, headers, session)
+        proxy = kind(kubeconfig, server, headers, session)
         app = web.Application(client_max_size=0)
         app.router.add_route("*", "/{path:.*}", proxy.handle)
         runner = web.AppRunner(

@@ -123,6 +123,7 @@ async def test_deleted_ledger_is_rebuilt_before_the_next_start(
         pytest.param({"ledger": '{"serial": "many"}'}, id="no number"),
         pytest.param({"ledger": '{"inFlightStarts": {"seven": {}}}'}, id="no model"),
         pytest.param({"other": "{}"}, id="another key"),
+        pytest.param({"ledger": '{"serial": 5, "entries": {"garbage": {}}}'}, id="another version"),
     ],
 )
 async def test_unreadable_ledger_is_logged_and_overwritten(
@@ -140,13 +141,6 @@ async def test_unreadable_ledger_is_logged_and_overwritten(
     assert [record.levelname for record in caplog.records] == ["ERROR", "WARNING"]
     assert caplog.records[0].getMessage().startswith("the start ledger cannot be read (")
     assert "garbage" not in caplog.text
-
-
-async def test_ledger_of_a_newer_operator_is_read(space: Namespace, store: LedgerConfigMap) -> None:
-    space.make(NAME, {"ledger": '{"serial": 5, "learnedLimits": {"k": 1}}'})
-    found = await store.read()
-    assert found is not None
-    assert found[0] == Ledger(serial=5)
 
 
 async def test_compare_and_set(space: Namespace, store: LedgerConfigMap) -> None:

@@ -16,6 +16,8 @@ from typing import Any
 
 import httpx
 
+from scriptix_operator.api.names import DEFAULT_SECRET, DEFAULT_SECRET_KEY
+from scriptix_operator.api.reasons import FailureReason
 from scriptix_operator.api.spec import TrainingSpec
 from scriptix_operator.api.status import LogStatus, TrainingStatus
 from scriptix_operator.core.logs.collector import Collected
@@ -24,6 +26,8 @@ from scriptix_operator.core.model.api_key import ApiKey
 from scriptix_operator.core.model.owner import Owner
 from scriptix_operator.core.model.training import Training, TrainingKey
 from scriptix_operator.core.status.events import EventRecord
+from scriptix_operator.core.status.failures import failure
+from scriptix_operator.core.status.texts import secret_texts
 from scriptix_operator.engine.clock import Clock
 from scriptix_operator.engine.controller import Controller
 from scriptix_operator.engine.fence import Fence
@@ -32,7 +36,7 @@ from scriptix_operator.kube.errors import ConflictError, GoneError, UnavailableE
 from scriptix_operator.kube.events import Events
 from scriptix_operator.kube.logstore import LogStore, OpenLog, SavedLog
 from scriptix_operator.kube.reachability import Reachability
-from scriptix_operator.kube.secrets import Keys
+from scriptix_operator.kube.secrets import Keys, KeyUnavailableError
 from scriptix_operator.kube.trainings import ALL, Raw, Trainings, dump_status
 from scriptix_operator.scriptix.client import ScriptixClient, Timeouts
 from scriptix_operator.settings import load_settings
@@ -71,6 +75,17 @@ class Stored(Trainings):
         self._reachability = reachability
         self.on_status: Callable[[Training], None] = lambda _: None
         self._version = 0
+        self._stale: dict[TrainingKey, Training] = {}
+        self._stale_until, self._is_read_stale = 0.0, False
+
+    def serve_stale(self, older: Training, until: float, *, is_read_stale: bool) -> None:
+        """List, and perhaps read, an older version, as an API server with an old cache does."""
+        self._stale[older.key] = older
+        self._stale_until, self._is_read_stale = until, is_read_stale
+
+    def _cached(self, training: Training) -> Training:
+        is_stale = boottime() < self._stale_until
+        return self._stale.get(training.key, training) if is_stale else training
 
     def put(self, training: Training) -> Training:
         """Write a version."""
@@ -97,21 +112,24 @@ class Stored(Trainings):
         self.request()
         for training in list(self.by_key.values()):
             if namespace in {ALL, training.key.namespace}:
-                yield as_raw(training)
+                yield as_raw(self._cached(training))
 
     async def get(self, key: TrainingKey) -> Training:
         """Read one."""
         self.request()
         try:
-            return self.by_key[key]
+            there = self.by_key[key]
         except KeyError:
             raise GoneError(f"get {key}: 404") from None
+        return self._cached(there) if self._is_read_stale else there
 
     async def write_status(self, training: Training, status: TrainingStatus) -> Training:
         """Write a status, as Trainings does."""
         if status == training.status:
             return training
-        there = await self.get(training.key)
+        there = self.by_key.get(training.key)
+        if there is None:
+            raise GoneError(f"write status of {training.key}: 404")
         if there.resource_version != training.resource_version:
             raise ConflictError(f"write status of {training.key}: 409")
         self.writes += 1
@@ -167,15 +185,24 @@ class Published(Events):
 
 
 class Secrets(Keys):
-    """One API key for each namespace."""
+    """One API key for each namespace, in each Secret of the namespace.
+
+    Attributes:
+        missing: Names of Secrets that do not exist.
+    """
 
     def __init__(self, keys: Mapping[str, str]) -> None:
         self.by_namespace = dict(keys)
+        self.missing: set[str] = set()
 
     async def resolve(self, training: Training) -> ApiKey:
         """The key of its namespace."""
-        namespace = training.key.namespace
-        return ApiKey(self.by_namespace[namespace], f"Secret/{namespace}/scriptix-api-key/api-key")
+        namespace, ref = training.key.namespace, training.spec.api_key_secret_ref
+        name, entry = (DEFAULT_SECRET, DEFAULT_SECRET_KEY) if ref is None else (ref.name, ref.key)
+        if name in self.missing:
+            text = secret_texts.secret_missing(namespace, name)
+            raise KeyUnavailableError(failure(FailureReason.SECRET_NOT_FOUND, text))
+        return ApiKey(self.by_namespace[namespace], f"Secret/{namespace}/{name}/{entry}")
 
 
 class NoFence(Fence):
@@ -245,10 +272,13 @@ class World:
     def edit(self, key: TrainingKey, **spec: Any) -> None:  # noqa: ANN401
         """Edit a resource."""
         there = self.trainings.by_key[key]
-        changed = {**there.spec.model_dump(by_alias=True), **spec}
-        edited = replace(
-            there, spec=TrainingSpec.model_validate(changed), generation=there.generation + 1
-        )
+        self.replace_spec(key, {**there.spec.model_dump(by_alias=True), **spec})
+
+    def replace_spec(self, key: TrainingKey, spec: Mapping[str, Any]) -> None:
+        """Replace the whole spec of a resource, as `kubectl replace` does."""
+        there, wanted = self.trainings.by_key[key], TrainingSpec.model_validate(spec)
+        generation = there.generation + (wanted != there.spec)
+        edited = replace(there, spec=wanted, generation=generation)
         self._published(self.trainings.put(edited))
 
     def delete(self, key: TrainingKey) -> None:

@@ -8,6 +8,8 @@ import asyncio
 from collections import deque
 from enum import Enum, auto
 
+from pydantic import ValidationError
+
 from scriptix_operator.core.ledger.ledger import Ledger
 from scriptix_operator.kube.errors import ConflictError, RefusedError, UnavailableError
 from scriptix_operator.kube.ledger_config_map import LedgerConfigMap, LedgerUnreadableError
@@ -77,7 +79,10 @@ class FakeLedgerConfigMap(LedgerConfigMap):
             return None
         if not self.text.startswith("{"):
             raise LedgerUnreadableError(str(self.version), "not JSON")
-        return self.ledger, str(self.version)
+        try:
+            return self.ledger, str(self.version)
+        except ValidationError as error:
+            raise LedgerUnreadableError(str(self.version), str(error)) from error
 
     async def write(self, ledger: Ledger, version: str | None) -> str:
         """Compare and set."""

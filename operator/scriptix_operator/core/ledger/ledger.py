@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TypeVar
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from scriptix_operator.api.base import ApiModel, replace
 from scriptix_operator.api.status import Baseline, Run
@@ -96,7 +96,13 @@ class LatestRun(ApiModel):
 
 
 class Ledger(ApiModel):
-    """The starts of one installation."""
+    """The starts of one installation.
+
+    A ledger with an unknown field cannot be read, and is rebuilt from statuses: another version may
+    keep its in-flight starts in that field, and a start that nobody knows of would be sent again.
+    """
+
+    model_config = ConfigDict(extra="forbid")
 
     serial: int = 0
     """Grows with each start and each take-over."""

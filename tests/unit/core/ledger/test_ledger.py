@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from scriptix_operator.api.base import replace
 from scriptix_operator.api.status import Baseline
@@ -398,3 +399,9 @@ def test_ledger_with_full_windows_fits_into_a_config_map(
             ledger = pruned(ledger, EIGHT, HOUR)
     text = dump(pruned(ledger, EIGHT, HOUR))
     assert len(text) < at_most * 1024
+
+
+def test_ledger_with_an_unknown_field_cannot_be_read() -> None:
+    """Another version may keep its in-flight starts there."""
+    with pytest.raises(ValidationError, match="entries"):
+        Ledger.model_validate_json('{"serial": 3, "entries": {"7": {}}}')

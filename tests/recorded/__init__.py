@@ -1,0 +1,1 @@
+"""Recorded runs of each version, which every later version continues (README.md)."""
