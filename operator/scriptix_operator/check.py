@@ -5,7 +5,7 @@ verified, a warning a missing protection of others; neither fails the check.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -13,7 +13,8 @@ from scriptix_operator.api.names import CRD_NAME, MANAGED_BY, MANAGED_BY_LABEL, 
 from scriptix_operator.api.times import format_time
 from scriptix_operator.core.cluster.installation import Installation, show_namespaces, show_overlap
 from scriptix_operator.core.cluster.permissions import EVERYTHING, Right, rights
-from scriptix_operator.core.scheduling.quota_document import parse, summaries
+from scriptix_operator.core.scheduling.calls import Call
+from scriptix_operator.core.scheduling.quota_document import QuotaDocument, parse
 from scriptix_operator.engine.clock import Clock
 from scriptix_operator.kube.access_review import missing_verbs, whoami
 from scriptix_operator.kube.admission import is_confined
@@ -27,7 +28,7 @@ from scriptix_operator.kube.trainings import ALL, Trainings, show_scope
 from scriptix_operator.scriptix import ScriptixClient, ScriptixError
 from scriptix_operator.settings import Settings, SettingsError, load_settings, unknown_settings
 
-__all__ = ["Finding", "Severity", "check"]
+__all__ = ["Finding", "Severity", "check", "quota_lines"]
 
 SERVICE_ACCOUNT = "system:serviceaccount:"
 """How the user names of ServiceAccounts begin."""
@@ -269,7 +270,7 @@ async def _quota(api: KubeApi, own: str) -> AsyncIterator[Finding]:
         yield Finding(Severity.NOTE, "quota", f"{where} cannot be read: {error}")
         return
     at = format_time(document.written_at)
-    for line in summaries(document):
+    for line in quota_lines(document):
         yield Finding(Severity.OK, "quota", f"{line} (at {at})")
 
 
@@ -291,3 +292,21 @@ async def _api(settings: Settings) -> Finding:
         )
     text = f"{settings.base_url} answers (HTTP {status}); no API key was sent"
     return Finding(Severity.OK, "api", text)
+
+
+def quota_lines(document: QuotaDocument) -> Iterator[str]:
+    """One line of text for each key."""
+    for key, quota in document.keys.items():
+        left = [
+            f"{', '.join(f'{one.left} of {one.limit}/{one.window}' for one in operation.limits)} "
+            f"{name} calls left"
+            for name, operation in quota.operations.items()
+        ]
+        free_at = quota.operations[Call.START].next_free_at
+        if free_at is not None:
+            left.append(f"next start at {format_time(free_at)}")
+        if quota.start_queue.length:
+            left.append(f"{quota.start_queue.length} resources wait for a start")
+        yield f"API key {key}: {'; '.join(left)}"
+    if document.omitted_keys:
+        yield f"{document.omitted_keys} more API keys are not listed"

@@ -225,7 +225,7 @@ def test_success_whose_publishing_fails_is_not_published_again() -> None:
     ("observation", "action"),
     [
         pytest.param(Triggered(), Poll(), id="triggered"),
-        pytest.param(PollFailed(AMBIGUOUS), RequeueAfter(60.0), id="poll failed"),
+        pytest.param(PollFailed(AMBIGUOUS), RequeueAfter(30.0), id="poll failed"),
         pytest.param(Blocked(GONE), RequeueAfter(60.0), id="no Secret"),
         pytest.param(StartLedgerNotWritable(), RequeueAfter(60.0), id="ledger refused"),
         pytest.param(PollDeferred(5.0), RequeueAfter(5.0), id="deferred"),

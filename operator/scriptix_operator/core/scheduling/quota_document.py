@@ -12,12 +12,11 @@ from itertools import islice
 from pydantic import Field, ValidationError
 
 from scriptix_operator.api.base import ApiModel
-from scriptix_operator.api.times import Time, format_time
+from scriptix_operator.api.times import Time
 from scriptix_operator.core.ratelimit.limits import format_duration
-from scriptix_operator.core.scheduling.calls import Call
 from scriptix_operator.core.scheduling.key_scheduler import KeyScheduler
 
-__all__ = ["VERSION", "QuotaDocument", "dump", "parse", "quota_document", "summaries"]
+__all__ = ["VERSION", "QuotaDocument", "dump", "parse", "quota_document"]
 
 VERSION = 1
 """Grows when a reader of the former version would misread the document."""
@@ -132,24 +131,6 @@ def parse(text: str) -> QuotaDocument:
     if document.version != VERSION:
         raise ValueError(f"version {document.version} is not {VERSION}")
     return document
-
-
-def summaries(document: QuotaDocument) -> Iterator[str]:
-    """One line of text for each key."""
-    for key, quota in document.keys.items():
-        left = [
-            f"{', '.join(f'{one.left} of {one.limit}/{one.window}' for one in operation.limits)} "
-            f"{name} calls left"
-            for name, operation in quota.operations.items()
-        ]
-        free_at = quota.operations[Call.START].next_free_at
-        if free_at is not None:
-            left.append(f"next start at {format_time(free_at)}")
-        if quota.start_queue.length:
-            left.append(f"{quota.start_queue.length} resources wait for a start")
-        yield f"API key {key}: {'; '.join(left)}"
-    if document.omitted_keys:
-        yield f"{document.omitted_keys} more API keys are not listed"
 
 
 def _key_quota(scheduler: KeyScheduler, most: int, monotonic: float, now: datetime) -> KeyQuota:

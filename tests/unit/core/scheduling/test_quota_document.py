@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 
+from scriptix_operator.check import quota_lines
 from scriptix_operator.core.model.training import TrainingKey
 from scriptix_operator.core.ratelimit.limits import Limit
 from scriptix_operator.core.ratelimit.window import PastCall
@@ -17,7 +18,6 @@ from scriptix_operator.core.scheduling.quota_document import (
     dump,
     parse,
     quota_document,
-    summaries,
 )
 from scriptix_operator.core.scheduling.start_queue import QueueEntry
 from tests.unit.core.builders import EIGHT
@@ -144,7 +144,7 @@ def test_summary_of_a_key_is_one_line() -> None:
     polls = "100 of 100/1m status calls left"
     logs = "20 of 20/1h, 50 of 50/1d log calls left"
     waits = "next start at 2025-01-16T08:58:00Z; 12 resources wait for a start"
-    assert list(summaries(quota_document(schedulers, NOW, EIGHT))) == [
+    assert list(quota_lines(quota_document(schedulers, NOW, EIGHT))) == [
         f"API key {KEY}: 0 of 2/1h start calls left; {polls}; {logs}; {waits}",
         f"API key other: 2 of 2/1h start calls left; {polls}; {logs}",
     ]
