@@ -349,7 +349,7 @@ def _decide_on_poll(ctx: ReconcileContext, seen: ModelPolled) -> Decision:
 
 def _with_waiting_interval(ctx: ReconcileContext, seen: ModelPolled) -> ReconcileContext:
     """With the interval that the key's quota grants to resources that wait for their model."""
-    poll_in = jittered(seen.granted_interval.granted(ctx.requested_interval), seen.jitter)
+    poll_in = jittered(seen.granted_interval.queued_after(ctx.requested_interval), seen.jitter)
     return replace(ctx.with_polls(interval=None), granted_poll_in=poll_in)
 
 
@@ -381,7 +381,7 @@ def _with_followed_interval(ctx: ReconcileContext, seen: ModelPolled) -> Reconci
     return replace(
         ctx,
         granted_poll_in=jittered(
-            seen.granted_interval.granted(ctx.requested_interval, wanted.seconds), seen.jitter
+            seen.granted_interval.queued_after(ctx.requested_interval, wanted.seconds), seen.jitter
         ),
     )
 

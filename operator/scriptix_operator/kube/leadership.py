@@ -40,6 +40,8 @@ REQUEST_ERRORS: Final = (KubeError, TimeoutError, ValueError)
 """Errors of a request: a refusal, no reply (in time), or an invalid reply."""
 
 SOURCE: Final = "Leadership"
+OUTAGE: Final = 2
+"""Failed renewals in a row that show an outage of the API server."""
 
 
 class LeadershipLostError(Exception):
@@ -105,6 +107,8 @@ class Leadership:
         self._deadline: float | None = None
         self._has_written = False
         self._logged: str | None = None
+        self._failures = 0
+        """Renewals that have failed since the last successful one."""
 
     @property
     def deadline(self) -> float | None:
@@ -151,7 +155,8 @@ class Leadership:
         except LeadershipLostError as error:
             lost = error
         else:
-            is_outage = not self._reachability.is_reachable
+            # A process that was held up finds one request without a reply, if any.
+            is_outage = self._failures >= OUTAGE and not self._reachability.is_reachable
             lost = (LeadershipExpiredError if is_outage else LeadershipLostError)(
                 f"the Lease could not be renewed within {self._times.renew_deadline:g} s"
                 f" ({self._logged or 'the process was held up'})"
@@ -200,8 +205,9 @@ class Leadership:
             try:
                 async with asyncio.timeout(left):
                     await self._renew()
-                self._logged = None
+                self._logged, self._failures = None, 0
             except REQUEST_ERRORS as error:
+                self._failures += 1
                 self._log_change(logging.WARNING, f"cannot renew the Lease: {_describe(error)}")
 
     def _time_left(self) -> float:

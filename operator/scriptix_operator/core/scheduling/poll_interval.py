@@ -10,7 +10,7 @@ by a tenth of a poll; a poll that is early by a part of its interval takes that 
 So a run makes at most 1.1 times the requested polls, whatever becomes of its ETA.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 __all__ = [
     "UNCONSTRAINED",
@@ -29,6 +29,9 @@ EARNED = 0.1
 """Poll credits earned by each requested poll."""
 MAX_CREDITS = 60.0
 """Most poll credits that can be saved up: those of a run of ten hours at a poll a minute."""
+EARLY = 0.9
+"""Part of the shortest interval after which a resource joins the queue of the polls. The interval
+was granted for the runs at that time; as runs end, the resources in the queue take their polls."""
 SHOWN_FROM = 1.5
 """The granted interval is reported from this multiple of the requested one on."""
 MINUTE, HOUR = 60, 3600
@@ -70,6 +73,10 @@ class GrantedInterval:
         """
         extra = 0.0 if wanted is None else requested / wanted - 1
         return max(requested, self.shortest) / (1 + extra * self.speed_up)
+
+    def queued_after(self, requested: float, wanted: float | None = None) -> float:
+        """Seconds until a resource joins the queue for its next poll; arguments as `granted`."""
+        return replace(self, shortest=self.shortest * EARLY).granted(requested, wanted)
 
 
 UNCONSTRAINED = GrantedInterval()
