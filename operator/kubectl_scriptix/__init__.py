@@ -1,1 +1,1 @@
-"""The kubectl plugin `kubectl scriptix`: answers questions about trainings from the cluster."""
+"""The kubectl plugin `kubectl scriptix`."""

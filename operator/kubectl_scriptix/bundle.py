@@ -5,7 +5,7 @@ import json
 import re
 import tarfile
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -27,26 +27,25 @@ KEPT_ANNOTATIONS = frozenset({"scriptix.io/requested-at"})
 
 
 def redact(text: str) -> str:
-    """The text without what looks like a credential."""
+    """The text without what may be a credential."""
     return SECRET_LIKE.sub(lambda found: f"{found.group(1)}[redacted]", text)
 
 
-def write_bundle(cluster: Cluster, file: Path) -> list[str]:
+def write_bundle(cluster: Cluster, file: Path, now: datetime) -> list[str]:
     """Write the bundle of the caller's namespace; returns the names of the files in it."""
     names = []
     with tarfile.open(file, "w:gz") as archive:
-        for name, text in _files(cluster):
+        for name, text in _files(cluster, now):
             data = redact(text).encode()
             info = tarfile.TarInfo(f"scriptix-bundle/{name}")
-            info.size, info.mtime = len(data), datetime.now(UTC).timestamp()
+            info.size, info.mtime = len(data), now.timestamp()
             archive.addfile(info, io.BytesIO(data))
             names.append(name)
     return names
 
 
-def _files(cluster: Cluster) -> Iterator[tuple[str, str]]:
+def _files(cluster: Cluster, now: datetime) -> Iterator[tuple[str, str]]:
     """Names and texts; what cannot be read has its error as text."""
-    now = datetime.now(UTC)
     yield "doctor.txt", "".join(f"{finding}\n" for finding in examine(cluster))
     for raw in cluster.raw_trainings(cluster.namespace):
         name = raw["metadata"]["name"]

@@ -112,12 +112,14 @@ class Cluster:
                 return
 
     def _page(self, namespace: str | None, token: str) -> dict[str, Any]:
-        options = {"limit": PAGE, "_continue": token, "_request_timeout": TIMEOUT}
+        options: dict[str, Any] = {"limit": PAGE, "_continue": token, "_request_timeout": TIMEOUT}
         if namespace is None:
-            return self._custom.list_cluster_custom_object(GROUP, VERSION, PLURAL, **options)
-        return self._custom.list_namespaced_custom_object(
-            GROUP, VERSION, namespace, PLURAL, **options
-        )
+            page = self._custom.list_cluster_custom_object(GROUP, VERSION, PLURAL, **options)
+        else:
+            page = self._custom.list_namespaced_custom_object(
+                GROUP, VERSION, namespace, PLURAL, **options
+            )
+        return cast("dict[str, Any]", page)
 
     def training(self, name: str) -> Training:
         """One training of the caller's namespace.
@@ -132,7 +134,7 @@ class Cluster:
 
     def raw_training(self, name: str) -> dict[str, Any]:
         """The same training as the API server returns it."""
-        return self._call(
+        found = self._call(
             f"get {SHORT_NAME} {name}",
             self._custom.get_namespaced_custom_object,
             GROUP,
@@ -142,10 +144,11 @@ class Cluster:
             name,
             _request_timeout=TIMEOUT,
         )
+        return cast("dict[str, Any]", found)
 
     def patch_spec(self, name: str, spec: Mapping[str, Any]) -> Training:
         """Change fields of spec by a merge patch; returns the training afterwards."""
-        raw = self._call(
+        found = self._call(
             f"patch {SHORT_NAME} {name}",
             self._custom.patch_namespaced_custom_object,
             GROUP,
@@ -159,7 +162,7 @@ class Cluster:
             _content_type="application/merge-patch+json",
             _request_timeout=TIMEOUT,
         )
-        return parse_training(raw)
+        return parse_training(cast("dict[str, Any]", found))
 
     # Other objects.
 
@@ -217,7 +220,7 @@ class Cluster:
             ),
             _request_timeout=TIMEOUT,
         )
-        return bool(review.status.allowed)
+        return review.status is not None and bool(review.status.allowed)
 
     # Inside.
 
@@ -246,7 +249,9 @@ def _parsed(raw: dict[str, Any]) -> Training | None:
 
 
 def _no_kubeconfig(error: Exception) -> PluginError:
-    return PluginError(f"no usable kubeconfig: {error}. Set KUBECONFIG or use --kubeconfig.")
+    return PluginError(
+        f"no usable kubeconfig: {str(error).rstrip('.')}. Set KUBECONFIG, or use --kubeconfig"
+    )
 
 
 def _explain(what: str, error: ApiException, namespace: str) -> PluginError:

@@ -2,6 +2,8 @@
 
 import sys
 
+import typer
+
 from kubectl_scriptix.app import app
 
 __all__ = ["completions", "main"]
@@ -16,8 +18,6 @@ def completions(words: list[str]) -> list[str]:
     Args:
         words: The words behind `kubectl scriptix`.
     """
-    import typer
-
     group = typer.main.get_command(app)
     typed = words[-1] if words else ""
     if len(words) <= 1:

@@ -4,8 +4,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-from kubernetes import client
-
 from kubectl_scriptix.cluster import Cluster
 from kubectl_scriptix.errors import PluginError
 from scriptix_operator.api.crd import missing_fields
@@ -51,7 +49,7 @@ def examine(cluster: Cluster) -> Iterator[Finding]:
         yield Finding(Severity.BAD, "trainings", str(error))
         return
     yield Finding(Severity.OK, "trainings", f"{len(trainings)} in namespace {cluster.namespace}")
-    yield from _secrets(cluster, trainings)
+    yield from _secrets(trainings)
     yield from _operator(trainings)
 
 
@@ -90,7 +88,7 @@ def _rights(cluster: Cluster) -> Iterator[Finding]:
         yield Finding(severity, "rights", text)
 
 
-def _secrets(cluster: Cluster, trainings: list[Training]) -> Iterator[Finding]:
+def _secrets(trainings: list[Training]) -> Iterator[Finding]:
     """Whether the Secrets are there; their values are neither read nor shown."""
     wanted = {
         (ref.name, ref.key)

@@ -23,7 +23,7 @@ Sleep = Callable[[float], None]
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """One look at the cluster.
+    """One read of the training.
 
     Attributes:
         training: The training; None: the API server did not answer.
@@ -61,14 +61,16 @@ def repeat(
         yield moment
         if deadline is not None and clock() + pause > deadline:
             raise PluginError(
-                "the time of --timeout has passed; the run goes on", ExitStatus.TIMED_OUT
+                "the time of --timeout has passed; the run continues", ExitStatus.TIMED_OUT
             )
         sleep(pause)
 
 
-def poll_training(cluster: Cluster, name: str, timeout: float | None) -> Iterator[Moment]:
+def poll_training(
+    cluster: Cluster, name: str, timeout: float | None, sleep: Sleep
+) -> Iterator[Moment]:
     """Read a training of the cluster again and again."""
-    return repeat(lambda: cluster.training(name), timeout=timeout)
+    return repeat(lambda: cluster.training(name), timeout=timeout, sleep=sleep)
 
 
 def has_seen_token(training: Training, token: str) -> bool:

@@ -9,8 +9,9 @@ from typing import Any
 import yaml
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
-__all__ = ["OutputFormat", "console", "print_objects"]
+__all__ = ["OutputFormat", "open_console", "print_objects", "print_text"]
 
 PIPE_WIDTH = 200
 """Characters of a line where the output is no terminal: programs read it."""
@@ -23,33 +24,53 @@ class OutputFormat(StrEnum):
     JSON = "json"
     YAML = "yaml"
     NAME = "name"
+    MARKDOWN = "markdown"
 
 
-def console(*, has_color: bool) -> Console:
+def open_console(has_color: bool) -> Console:  # noqa: FBT001 - Dependencies.open_console's only argument
     """The console of standard output; NO_COLOR and TERM=dumb are respected by Rich."""
     width = None if sys.stdout.isatty() else PIPE_WIDTH
-    return Console(
-        no_color=True if not has_color else None, highlight=False, width=width, soft_wrap=False
-    )
+    return Console(no_color=None if has_color else True, highlight=False, width=width)
+
+
+def print_text(out: Console, text: str) -> None:
+    """Print text as it is; a terminal breaks long lines between words."""
+    out.print(Text(text), soft_wrap=not out.is_terminal)
 
 
 def print_objects(
-    out: Console, form: OutputFormat, table: Table, objects: Sequence[dict[str, Any]]
+    out: Console, form: OutputFormat, table: Table | str, objects: Sequence[dict[str, Any]]
 ) -> None:
-    """Print objects as the caller asks for.
+    """Print objects in the format that the caller asks for.
 
     Args:
         out: Where to print.
         form: The format.
-        table: The table of the objects.
+        table: The table of the objects, or a text in its place.
         objects: The objects as JSON values; `name` is the value of their key `name`.
     """
     match form:
         case OutputFormat.TABLE:
             out.print(table)
+        case OutputFormat.MARKDOWN:
+            out.out(_markdown(table), highlight=False)
         case OutputFormat.JSON:
-            sys.stdout.write(json.dumps(list(objects), indent=2, default=str) + "\n")
+            out.out(json.dumps(list(objects), indent=2, default=str), highlight=False)
         case OutputFormat.YAML:
-            sys.stdout.write(yaml.safe_dump(list(objects), sort_keys=False))
+            out.out(yaml.safe_dump(list(objects), sort_keys=False), end="", highlight=False)
         case OutputFormat.NAME:
-            sys.stdout.write("".join(f"{one['name']}\n" for one in objects))
+            out.out("".join(f"{one['name']}\n" for one in objects), end="", highlight=False)
+
+
+def _markdown(table: Table | str) -> str:
+    """The table for a pull request."""
+    if isinstance(table, str):
+        return table
+    heads = [str(column.header) for column in table.columns]
+    columns = [[_cell(str(cell)) for cell in column.cells] for column in table.columns]
+    rows = [list(row) for row in zip(*columns, strict=True)]
+    return "\n".join(f"| {' | '.join(row)} |" for row in (heads, ["---"] * len(heads), *rows))
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")

@@ -1,8 +1,8 @@
-"""Why a training is in its present state: since when, who must act, and what goes on by itself."""
+"""Why a training is in its current state: since when, the person who must act, and what follows."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from kubectl_scriptix.times import at_and_in, short_duration
 from scriptix_operator.api.reasons import ConditionType, FailureReason, Phase, Reason
@@ -11,82 +11,89 @@ from scriptix_operator.core.model.training import Training
 from scriptix_operator.core.status.conditions import is_blocked, phase_of, reason_of
 from scriptix_operator.core.status.failure_catalog import FAILURE_CATALOG
 
-__all__ = ["ACTORS", "Actor", "explain", "needs_action"]
+__all__ = ["ACTORS", "EXCEPTIONS", "Actor", "explain", "needs_action"]
 
 OPERATOR = "Nobody has to act: the operator continues automatically."
 ADMINISTRATOR = "The administrator of the operator must act."
 OWNER = "The owner of this training must act."
-UPLOADER = "Whoever uploads the training data must act."
+UPLOADER = "The uploader of the training data must act."
 
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who must act on a reason, and what happens without a further command.
+    """The person who must act on a reason, and what happens without a further command.
 
     Attributes:
         who: A sentence.
-        goes_on: What the operator does by itself, as a sentence.
+        continuation: What the operator does automatically, as a sentence; empty: the message of the
+            reason says so.
     """
 
     who: str
-    goes_on: str
+    continuation: str = ""
 
 
-POLLED = "The operator polls the model every {interval} and starts the run once that is possible."
-FIXED = "The operator tries again by itself and continues once the problem is fixed."
+POLLED = "The operator polls the model every {interval}."
+FIXED = "The operator retries automatically and continues once the problem is fixed."
 FINAL = "Nothing more happens until another run is requested."
 
 ACTORS: dict[str, Actor] = {
     Reason.OBSERVED: Actor(OPERATOR, "The next step follows within seconds."),
     Reason.WAITING_FOR_MODEL: Actor(UPLOADER, POLLED),
     Reason.MODEL_IN_USE: Actor(OPERATOR, POLLED),
-    Reason.WAITING_FOR_START_QUOTA: Actor(OPERATOR, "The run starts when its turn has come."),
+    Reason.WAITING_FOR_START_QUOTA: Actor(OPERATOR),
     Reason.STARTING: Actor(OPERATOR, "The outcome of the start is known within a minute."),
-    Reason.START_OUTCOME_UNKNOWN: Actor(
-        OPERATOR, "The operator polls the model until the outcome of the start is known."
-    ),
-    Reason.TRAINING: Actor(OPERATOR, "The operator polls the run every {interval} to its end."),
+    Reason.START_OUTCOME_UNKNOWN: Actor(OPERATOR),
+    Reason.TRAINING: Actor(OPERATOR, POLLED),
     Reason.PROGRESS_STALLED: Actor(
-        "Nobody has to act yet. If progress does not resume, ask Scriptix support about the model.",
-        "The operator polls the run every {interval} to its end.",
+        "Nobody has to act yet. If progress does not resume, ask Scriptix support about the model."
     ),
     Reason.API_UNAVAILABLE: Actor(
         "Nobody has to act, unless this lasts: then check the network to the Scriptix API.",
-        "The operator tries again by itself.",
+        "The operator retries automatically.",
     ),
-    Reason.RATE_LIMITED: Actor(OPERATOR, "The operator calls again when the API allows it."),
-    Reason.START_LEDGER_NOT_WRITABLE: Actor(ADMINISTRATOR, FIXED),
-    Reason.WAITING_FOR_NAMESPACES: Actor(ADMINISTRATOR, FIXED),
-    Reason.WAITING_FOR_RETRY: Actor(OPERATOR, "The next run starts by itself."),
+    Reason.RATE_LIMITED: Actor(OPERATOR),
+    Reason.START_LEDGER_NOT_WRITABLE: Actor(ADMINISTRATOR),
+    Reason.WAITING_FOR_NAMESPACES: Actor(ADMINISTRATOR),
+    Reason.WAITING_FOR_RETRY: Actor(OPERATOR),
     Reason.UNEXPECTED_STATUS: Actor(
         "Nobody has to act, unless this lasts: then ask Scriptix support about the model.", POLLED
     ),
     Reason.TRAINING_SUCCEEDED: Actor("Nobody has to act.", FINAL),
-    Reason.SUSPENDED: Actor(
-        OWNER, "Nothing happens until spec.suspend is false: `kubectl scriptix resume {name}`."
-    ),
-    Reason.UNREADABLE: Actor(OWNER, "The operator starts nothing for this training."),
+    Reason.SUSPENDED: Actor(OWNER, "`kubectl scriptix resume {name}` does so."),
+    Reason.UNREADABLE: Actor(OWNER),
     Reason.BEING_DELETED: Actor(
-        "Whoever deletes the training must remove its finalizers, if it has any.",
-        "The operator does not reconcile the training any more.",
+        "If the training stays, its finalizers must be removed by the tool that has set them."
     ),
-    FailureReason.UNAUTHORIZED: Actor("The owner of the API key must act.", FIXED),
-    FailureReason.SECRET_NOT_FOUND: Actor(OWNER, FIXED),
-    FailureReason.KEY_NOT_FOUND: Actor(OWNER, FIXED),
+    FailureReason.UNAUTHORIZED: Actor("The owner of the API key must act."),
+    FailureReason.SECRET_NOT_FOUND: Actor(OWNER),
+    FailureReason.KEY_NOT_FOUND: Actor(OWNER),
     FailureReason.MODEL_NOT_FOUND: Actor(OWNER, FIXED),
     FailureReason.GATEWAY_REFUSED: Actor(
-        "The administrator of the network, or of the operator, must act.", FIXED
+        "The administrator of the network, or of the operator, must act."
     ),
-    FailureReason.RESULT_NOT_PUBLISHED: Actor(
-        "The administrator of the namespace must act.", FIXED
-    ),
+    FailureReason.RESULT_NOT_PUBLISHED: Actor("The administrator of the namespace must act."),
 }
 """By reason. A reason that ends the run needs its owner, as `_actor` says."""
+
+EXCEPTIONS: tuple[tuple[str, str, Actor], ...] = (
+    (Reason.WAITING_FOR_MODEL, "training has ended", Actor(OPERATOR, POLLED)),
+    (Reason.WAITING_FOR_MODEL, "present one has ended", Actor(OPERATOR, POLLED)),
+    (Reason.MODEL_IN_USE, "the operator cannot read", Actor(ADMINISTRATOR, POLLED)),
+    (Reason.MODEL_IN_USE, "waits for new data", Actor(UPLOADER, POLLED)),
+    (Reason.TRAINING, "can read spec.qualityGate", Actor(OWNER)),
+    (Reason.TRAINING, "The operator polls about every", Actor(OPERATOR)),
+    (FailureReason.SECRET_NOT_FOUND, "may not read Secret", Actor(ADMINISTRATOR)),
+    (FailureReason.RESULT_NOT_PUBLISHED, "is being deleted", Actor(OPERATOR)),
+    (FailureReason.RESULT_NOT_PUBLISHED, "is controlled by", Actor(OWNER)),
+)
+"""A reason, words of its message, and what they change. A test finds the words in the texts of the
+operator."""
 
 
 def explain(training: Training, now: datetime) -> str:
     """One paragraph: the state, its cause, since when, who must act, and what follows."""
-    return " ".join(_sentences(training, now))
+    return " ".join(sentence for sentence in _sentences(training, now) if sentence)
 
 
 def needs_action(training: Training) -> bool:
@@ -103,7 +110,7 @@ def _sentences(training: Training, now: datetime) -> Iterator[str]:
         yield (
             f"{training.key} has no status yet: no operator has reconciled it since it was created "
             f"{short_duration(now - training.created_at)} ago. If this lasts, "
-            "`kubectl scriptix doctor` looks for the operator."
+            "`kubectl scriptix doctor` checks the operator."
         )
         return
     phase, reason = phase_of(training.spec, status), reason_of(status) or ""
@@ -116,22 +123,27 @@ def _sentences(training: Training, now: datetime) -> Iterator[str]:
             f"This is the state of generation {status.observed_generation}; the operator has not "
             f"seen generation {training.generation} yet."
         )
-    actor = _actor(reason, is_over=phase in {Phase.SUCCEEDED, Phase.FAILED})
-    interval = f"{status.poll_interval_seconds or training.spec.poll_interval_seconds} s"
-    if not (actor.who == OPERATOR and "automatically" in (status.message or "")):
+    message = status.message or ""
+    actor = _actor(reason, message, is_over=phase in {Phase.SUCCEEDED, Phase.FAILED})
+    if not (actor.who == OPERATOR and "automatically" in message):
         yield actor.who
-    yield actor.goes_on.format(interval=interval, name=training.key.name)
+    interval = status.poll_interval_seconds or training.spec.poll_interval_seconds
+    if actor.continuation not in message:
+        yield actor.continuation.format(
+            interval=short_duration(timedelta(seconds=interval)), name=training.key.name
+        )
     yield from _times(training, phase, now)
 
 
-def _actor(reason: str, *, is_over: bool) -> Actor:
-    """Who must act: for a failed run its owner, who requests the next one."""
+def _actor(reason: str, message: str, *, is_over: bool) -> Actor:
+    """The person who must act: for a failed run its owner, who requests the next one."""
     if is_over and reason in FAILURE_CATALOG:
         return Actor(OWNER, FINAL)
-    known = ACTORS.get(reason)
-    if known is None:  # a reason of a newer operator
-        return Actor("The message says who must act.", "")
-    return known
+    for of, words, actor in EXCEPTIONS:
+        if of == reason and words in message:
+            return actor
+    # The reason may be one of a newer operator.
+    return ACTORS.get(reason, Actor("The message says what must be done."))
 
 
 def _since(training: Training) -> datetime | None:
@@ -160,14 +172,13 @@ def _times(training: Training, phase: Phase, now: datetime) -> Iterator[str]:
     """When something happens next, as far as status knows."""
     status, run = training.status, training.status.run
     if status.queue is not None and status.queue.estimated_start_at is not None:
-        position = f"{status.queue.position} of {status.queue.of}"
-        expected = at_and_in(status.queue.estimated_start_at, now)
-        yield f"Position in the queue: {position}; expected start: {expected}."
+        yield f"Expected start: {at_and_in(status.queue.estimated_start_at, now)}."
     if run is not None and run.retry_at is not None:
         yield f"Next run: {at_and_in(run.retry_at, now)}."
     if run is not None and run.next_attempt_at is not None and phase is not Phase.RUNNING:
         yield f"Next attempt: {at_and_in(run.next_attempt_at, now)} at the earliest."
-    if phase is Phase.RUNNING and status.estimated_completion_at is not None:
+    is_running = phase is Phase.RUNNING and status.finished_at is None
+    if is_running and status.estimated_completion_at is not None:
         latest = status.estimated_completion_p90_at
         bound = "" if latest is None else f", by {at_and_in(latest, now)} with 90 % confidence"
         yield f"Expected end: {at_and_in(status.estimated_completion_at, now)}{bound}."

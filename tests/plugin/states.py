@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from dataclasses import replace as with_fields
 from datetime import UTC, datetime, timedelta
+from importlib import import_module
+from pkgutil import iter_modules
 
 from scriptix_operator.api.base import replace
 from scriptix_operator.api.reasons import FailureReason, Ownership, Reason
@@ -17,12 +19,15 @@ from scriptix_operator.api.status import (
     TrainingStatus,
 )
 from scriptix_operator.core.model.training import Training, TrainingKey
-from scriptix_operator.core.status import reference_page  # imports all modules of texts
+from scriptix_operator.core.status import texts
 from scriptix_operator.core.status.conditions import ConditionReason, derive_status
 from scriptix_operator.core.status.failure_catalog import FAILURE_CATALOG
 from scriptix_operator.core.status.texts.registry import TEXTS, Text
 
 __all__ = ["NOW", "all_states", "training_with"]
+
+for module in iter_modules(texts.__path__):  # each one registers its texts
+    import_module(f"{texts.__name__}.{module.name}")
 
 NOW = datetime(2026, 11, 30, 8, 0, tzinfo=UTC)
 EARLIER = NOW - timedelta(hours=2)
