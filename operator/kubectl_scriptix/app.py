@@ -26,6 +26,8 @@ COMMANDS: tuple[Callable[..., ExitStatus | None], ...] = (
     commands_change.retrain,
     commands_change.suspend,
     commands_change.resume,
+    commands_cluster.quota,
+    commands_cluster.plan,
     commands_cluster.doctor,
     commands_cluster.support_bundle,
 )

@@ -10,24 +10,29 @@ from kubernetes.config.config_exception import ConfigException
 from urllib3.exceptions import HTTPError
 
 from kubectl_scriptix.errors import ExitStatus, PluginError
-from scriptix_operator.api.names import CRD_NAME, GROUP, KIND, PLURAL, SHORT_NAME, VERSION
+from kubectl_scriptix.refusals import (
+    NOT_FOUND,
+    UNAUTHORIZED,
+    UnreachableError,
+    explain_refusal,
+    no_kubeconfig,
+)
+from scriptix_operator.api.names import CRD_NAME, GROUP, KIND, PLURAL, QUOTA, SHORT_NAME, VERSION
 from scriptix_operator.core.model.training import Training
+from scriptix_operator.core.scheduling.quota_document import QuotaDocument, parse
 from scriptix_operator.kube.parsing import UnreadableError, parse_training
 
-__all__ = ["Cluster", "Target", "UnreachableError"]
+__all__ = ["Cluster", "Target"]
 
 PAGE = 500
 """Objects in one page of a list."""
 TIMEOUT = (5, 30)
 """Seconds to connect, and to wait for a reply."""
-UNAUTHORIZED, FORBIDDEN, NOT_FOUND, CONFLICT, TOO_MANY = 401, 403, 404, 409, 429
-SERVER_ERROR = 500
+
+QUOTA_ENTRY = "quota.json"
+"""The key of the data in the ConfigMap with the quota."""
 
 T = TypeVar("T")
-
-
-class UnreachableError(PluginError):
-    """The API server gives no usable reply now; the same request may succeed later."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +72,7 @@ class Cluster:
         try:
             contexts, current = config.list_kube_config_contexts(self._target.kubeconfig)
         except (ConfigException, OSError) as error:
-            raise _no_kubeconfig(error) from error
+            raise no_kubeconfig(error) from error
         wanted = self._target.context
         chosen = next((one for one in contexts if one["name"] == wanted), current)
         if wanted is not None and chosen["name"] != wanted:
@@ -89,7 +94,7 @@ class Cluster:
                 persist_config=False,
             )
         except (ConfigException, OSError) as error:
-            raise _no_kubeconfig(error) from error
+            raise no_kubeconfig(error) from error
         self._api = client.ApiClient(configuration)
         self._custom = client.CustomObjectsApi(self._api)
         self._core = client.CoreV1Api(self._api)
@@ -132,14 +137,14 @@ class Cluster:
         except UnreadableError as error:
             raise PluginError(f"{error}. Update the plugin, or correct the resource.") from error
 
-    def raw_training(self, name: str) -> dict[str, Any]:
+    def raw_training(self, name: str, namespace: str | None = None) -> dict[str, Any]:
         """The same training as the API server returns it."""
         found = self._call(
             f"get {SHORT_NAME} {name}",
             self._custom.get_namespaced_custom_object,
             GROUP,
             VERSION,
-            self.namespace,
+            namespace or self.namespace,
             PLURAL,
             name,
             _request_timeout=TIMEOUT,
@@ -170,7 +175,7 @@ class Cluster:
         """The data of a ConfigMap; None if there is none of that name."""
         try:
             found = self._call(
-                f"get configmap {name}",
+                f"get configmap {namespace}/{name}",
                 self._core.read_namespaced_config_map,
                 name,
                 namespace,
@@ -181,6 +186,20 @@ class Cluster:
                 return None
             raise
         return dict(found.data or {})
+
+    def quota_document(self, namespace: str) -> QuotaDocument | None:
+        """The quota that the operator in a namespace publishes; None: it publishes none.
+
+        Raises:
+            PluginError: The caller may not read it, or it is of another version.
+        """
+        data = self.config_map(namespace, QUOTA)
+        if data is None or QUOTA_ENTRY not in data:
+            return None
+        try:
+            return parse(data[QUOTA_ENTRY])
+        except ValueError as error:
+            raise PluginError(f"ConfigMap {namespace}/{QUOTA} cannot be read: {error}.") from error
 
     def events(self, training: Training) -> list[Any]:
         """The events of a training, oldest first."""
@@ -207,10 +226,13 @@ class Cluster:
         )
         return cast("dict[str, Any]", found)
 
-    def may(self, verb: str, group: str, resource: str) -> bool:
-        """Whether the caller has a right in the caller's namespace."""
+    def may(self, verb: str, group: str, resource: str, *, all_namespaces: bool = False) -> bool:
+        """Whether the caller has a right in the caller's namespace, or in all namespaces."""
         attributes = client.V1ResourceAttributes(
-            namespace=self.namespace, verb=verb, group=group, resource=resource
+            namespace="" if all_namespaces else self.namespace,
+            verb=verb,
+            group=group,
+            resource=resource,
         )
         review = self._call(
             "ask for your rights",
@@ -231,7 +253,7 @@ class Cluster:
         except ApiException as error:
             if error.status == UNAUTHORIZED:
                 self._connect()  # the next request uses a renewed token
-            raise _explain(what, error, self.namespace) from error
+            raise explain_refusal(what, error, self.namespace) from error
         except (HTTPError, OSError) as error:
             reason = getattr(error, "reason", None) or error
             raise UnreachableError(
@@ -246,38 +268,3 @@ def _parsed(raw: dict[str, Any]) -> Training | None:
         return parse_training(raw)
     except UnreadableError:
         return None
-
-
-def _no_kubeconfig(error: Exception) -> PluginError:
-    return PluginError(
-        f"no usable kubeconfig: {str(error).rstrip('.')}. Set KUBECONFIG, or use --kubeconfig"
-    )
-
-
-def _explain(what: str, error: ApiException, namespace: str) -> PluginError:
-    """The error of a refused request, with what to do."""
-    if error.status == UNAUTHORIZED:
-        return UnreachableError(
-            f"cannot {what}: the API server rejects the credentials (401). Log in again."
-        )
-    if error.status == FORBIDDEN:
-        return PluginError(
-            f"cannot {what} in namespace {namespace}: your user lacks this right (403). Ask an "
-            "administrator for the role `view` in the namespace, or `edit` to change trainings."
-        )
-    if error.status == NOT_FOUND:
-        hint = (
-            f"There is none of this name in namespace {namespace}; -n selects another namespace."
-            if what.startswith("get")
-            else "The CustomResourceDefinition is not installed, or the cluster is the wrong one."
-        )
-        return PluginError(f"cannot {what}: not found. {hint}")
-    if error.status in {0, TOO_MANY} or (error.status or 0) >= SERVER_ERROR:
-        return UnreachableError(f"cannot {what}: the API server answers {error.status}")
-    return PluginError(f"cannot {what}: {error.status} {error.reason}: {_message(error)}")
-
-
-def _message(error: ApiException) -> str:
-    """The message of the API server's Status object, cut to a screen."""
-    body = error.body
-    return (body if isinstance(body, str) else repr(body))[:1000]

@@ -12,10 +12,11 @@ from kubectl_scriptix.follow import exit_status, has_seen_token, poll_training
 from kubectl_scriptix.logs import line_text, read_log
 from kubectl_scriptix.options import Name, Options, Timeout
 from kubectl_scriptix.output import print_text
-from kubectl_scriptix.records import time_text
 from kubectl_scriptix.tables import progress_bar
 from kubectl_scriptix.why import explain
+from scriptix_operator.api.reasons import Reason
 from scriptix_operator.core.model.training import Training
+from scriptix_operator.core.model.wording import timestamp
 from scriptix_operator.core.status.conditions import phase_of, reason_of
 
 __all__ = ["resume", "retrain", "suspend", "watch"]
@@ -25,7 +26,11 @@ LAST_LINES = 10
 
 
 def watch(options: Options, name: Name, *, timeout: Timeout = None) -> ExitStatus:
-    """Follow a run to its end; the exit status says how the run ended."""
+    """Follow a run to its end.
+
+    The exit status says how the run ended: 0 succeeded, 1 failed, 3 missed its quality gate, 4 a
+    person must act, 124 --timeout has passed.
+    """
     return _follow(options, options.cluster(), name, timeout, lambda _: True)
 
 
@@ -57,13 +62,14 @@ def _follow(
 def _watch_line(training: Training) -> str:
     """One line: phase, progress, stage and ETA."""
     status = training.status
-    eta = None if status.finished_at is not None else time_text(status.estimated_completion_at)
+    eta = None if status.finished_at is not None else status.estimated_completion_at
+    reason = reason_of(status)
     parts = (
         phase_of(training.spec, status).value,
         progress_bar(status.progress),
         status.stage or "",
-        "" if eta is None else f"ends at {eta}",
-        reason_of(status) or "",
+        "" if eta is None else f"ends {timestamp(eta)}",
+        "" if reason in {None, Reason.TRAINING} else str(reason),
     )
     return "  ".join(part for part in parts if part)
 

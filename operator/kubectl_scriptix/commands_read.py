@@ -9,7 +9,6 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from kubectl_scriptix.cluster import UnreachableError
 from kubectl_scriptix.curves import Curve, curve_of, draw_svg, draw_text
 from kubectl_scriptix.describe import describe as story_of
 from kubectl_scriptix.errors import PluginError
@@ -18,6 +17,7 @@ from kubectl_scriptix.logs import line_text, new_lines, read_log, run_lines
 from kubectl_scriptix.options import AllNamespaces, Name, Options, Output
 from kubectl_scriptix.output import OutputFormat, print_objects, print_text
 from kubectl_scriptix.records import run_record, training_record
+from kubectl_scriptix.refusals import UnreachableError
 from kubectl_scriptix.report import report as report_of
 from kubectl_scriptix.runs import RunView, find_run, runs_of
 from kubectl_scriptix.tables import compare_table, history_table, top_table
@@ -37,7 +37,10 @@ def top(
     once: Annotated[bool, typer.Option("--once", help="Print one table and end.")] = False,
     output: Output = OutputFormat.TABLE,
 ) -> None:
-    """Show all trainings; on a terminal, the table is renewed until Ctrl-C."""
+    """Show all trainings.
+
+    On a terminal, the table is renewed until Ctrl-C.
+    """
     cluster, out = options.cluster(), options.console()
     namespace = None if all_namespaces else cluster.namespace
 
@@ -60,7 +63,10 @@ def top(
 
 
 def why(options: Options, name: Name) -> None:
-    """Say why a training waits, is blocked or failed, who must act, and when it continues."""
+    """Say why a training waits, is blocked or failed.
+
+    The answer names who must act, and what the operator does next and when.
+    """
     training = options.cluster().training(name)
     print_text(options.console(), explain(training, options.now()))
 
@@ -88,7 +94,10 @@ def compare(
     *,
     output: Output = OutputFormat.TABLE,
 ) -> None:
-    """Show two runs side by side; by default the latest two."""
+    """Show two runs side by side.
+
+    By default the latest two.
+    """
     training = options.cluster().training(name)
     runs = runs_of(training)
     older = _run_of(training, run) if run else (runs[1] if len(runs) > 1 else None)
@@ -114,12 +123,18 @@ def logs(
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Print new lines, too.")] = False,
     run: Annotated[str | None, typer.Option("--run", help="Only the lines of this run.")] = None,
 ) -> None:
-    """Print the stored log, put together from its ConfigMaps."""
+    """Print the stored log.
+
+    The log is put together from its ConfigMaps; spec.log says how much is stored.
+    """
     cluster, out = options.cluster(), options.console()
     training = cluster.training(name)
     lines = read_log(cluster, training)
-    for line in lines if run is None else run_lines(training, lines, run):
+    shown = lines if run is None else run_lines(training, lines, run)
+    for line in shown:
         out.print(line_text(line), soft_wrap=True)
+    if lines and not shown and not follow:
+        raise PluginError(f"{training.key} has no stored log of run {run}")
     if not lines and not follow:
         state = None if training.status.log is None else training.status.log.message
         raise PluginError(f"{training.key} has no stored log{f': {state}' if state else ''}")
@@ -142,7 +157,10 @@ def plot(
     *,
     svg: Annotated[Path | None, typer.Option("--svg", help="Write an SVG file instead.")] = None,
 ) -> None:
-    """Draw the learning curves of trainings; of a single one, with its run before."""
+    """Draw the learning curves of trainings.
+
+    The curve of a single training comes with that of its run before.
+    """
     cluster = options.cluster()
     curves: list[Curve] = []
     for name in names:
@@ -173,3 +191,4 @@ def report(
     cluster = options.cluster()
     training = cluster.training(name)
     file.write_text(report_of(training, read_log(cluster, training), options.now()))
+    print_text(options.console(), f"{file}: the report of {training.key}")

@@ -4,8 +4,9 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from kubectl_scriptix.cluster import Cluster, UnreachableError
+from kubectl_scriptix.cluster import Cluster
 from kubectl_scriptix.errors import ExitStatus, PluginError
+from kubectl_scriptix.refusals import UnreachableError
 from kubectl_scriptix.why import needs_action
 from scriptix_operator.api.reasons import FailureReason, Phase
 from scriptix_operator.core.model.training import Training

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-__all__ = ["OutputFormat", "open_console", "print_objects", "print_text"]
+__all__ = ["OutputFormat", "markdown", "open_console", "print_objects", "print_text"]
 
 PIPE_WIDTH = 200
 """Characters of a line where the output is no terminal: programs read it."""
@@ -53,7 +53,7 @@ def print_objects(
         case OutputFormat.TABLE:
             out.print(table)
         case OutputFormat.MARKDOWN:
-            out.out(_markdown(table), highlight=False)
+            out.out(markdown(table), highlight=False)
         case OutputFormat.JSON:
             out.out(json.dumps(list(objects), indent=2, default=str), highlight=False)
         case OutputFormat.YAML:
@@ -62,7 +62,7 @@ def print_objects(
             out.out("".join(f"{one['name']}\n" for one in objects), end="", highlight=False)
 
 
-def _markdown(table: Table | str) -> str:
+def markdown(table: Table | str) -> str:
     """The table for a pull request."""
     if isinstance(table, str):
         return table

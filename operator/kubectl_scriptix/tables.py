@@ -9,7 +9,7 @@ from rich.text import Text
 
 from kubectl_scriptix.runs import METRICS, RunView
 from kubectl_scriptix.times import short_duration
-from scriptix_operator.api.reasons import Phase
+from scriptix_operator.api.reasons import Phase, Reason
 from scriptix_operator.core.model.training import Training
 from scriptix_operator.core.model.wording import timestamp
 from scriptix_operator.core.status.conditions import phase_of, reason_of
@@ -23,8 +23,8 @@ STYLES = {
     Phase.SUSPENDED: "yellow",
 }
 """Colours repeat what the words of the column PHASE say; they never say more."""
-BAR = 10
-"""Characters of a progress bar."""
+BAR, SHORT_BAR = 10, 6
+"""Characters of a progress bar, and of one in the table of `top`."""
 FULL, EMPTY = "#", "-"
 """ASCII, so that each terminal and each file shows the bar."""
 
@@ -33,21 +33,22 @@ def plain_table(*columns: str) -> Table:
     """A table as kubectl prints one: no lines, a header in capitals."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for column in columns:
-        table.add_column(column, overflow="fold")
+        # A terminal that is too narrow breaks the last column.
+        table.add_column(column, overflow="fold", no_wrap=column is not columns[-1])
     return table
 
 
-def progress_bar(progress: int | None) -> str:
+def progress_bar(progress: int | None, characters: int = BAR) -> str:
     """A bar of fixed width with the percentage behind it; empty where progress is not known."""
     if progress is None:
         return ""
-    full = round(min(max(progress, 0), 100) / 100 * BAR)
-    return f"{FULL * full}{EMPTY * (BAR - full)} {progress:>3}%"
+    full = round(min(max(progress, 0), 100) / 100 * characters)
+    return f"{FULL * full}{EMPTY * (characters - full)} {progress:>3}%"
 
 
 def top_table(trainings: Iterable[Training], now: datetime, *, with_namespace: bool) -> Table:
     """One row for each training."""
-    columns = ("NAME", "PHASE", "PROGRESS", "STAGE", "ETA", "QUEUE", "WER", "REASON")
+    columns = ("NAME", "PHASE", "PROGRESS", "ETA", "QUEUE", "WER", "STAGE OR REASON")
     table = plain_table(*(("NAMESPACE", *columns) if with_namespace else columns))
     for training in trainings:
         row = _top_row(training, now)
@@ -58,18 +59,18 @@ def top_table(trainings: Iterable[Training], now: datetime, *, with_namespace: b
 def _top_row(training: Training, now: datetime) -> tuple[str | Text, ...]:
     status = training.status
     phase = phase_of(training.spec, status)
-    is_running = phase is Phase.RUNNING
+    is_running, reason = phase is Phase.RUNNING, reason_of(status)
+    is_training = is_running and reason == Reason.TRAINING
     display = status.display
     eta = status.estimated_completion_at
     return (
         training.key.name,
         Text(phase.value, STYLES.get(phase, "")),
-        progress_bar(status.progress),
-        (status.stage or "") if is_running else "",
+        progress_bar(status.progress, SHORT_BAR),
         short_duration(eta - now) if is_running and eta is not None else "",
         (display.queue or "") if display is not None else "",
         (display.word_error_rate or "") if display is not None else "",
-        reason_of(status) or "",
+        (status.stage if is_training else None) or reason or "",
     )
 
 

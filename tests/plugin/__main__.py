@@ -1,6 +1,10 @@
-"""`python -m tests.plugin` renews the golden files of the plugin."""
+"""`python -m tests.plugin` renews the golden files of the plugin, and the pictures of its page."""
 
-from tests.plugin.golden import GOLDEN, renders
+from tests.plugin.golden import GOLDEN, PICTURES, pictures, renders
 
-for name, text in renders().items():
-    (GOLDEN / name).write_text(text)
+for folder, files in ((GOLDEN, renders()), (PICTURES, pictures())):
+    folder.mkdir(exist_ok=True)
+    for old in folder.iterdir():
+        old.unlink()
+    for name, text in files.items():
+        (folder / name).write_text(text)
