@@ -98,7 +98,9 @@ def all_states() -> Iterator[tuple[str, Training]]:
 
 def _texts(reason: Reason | FailureReason) -> list[Text]:
     """The texts of a reason; members of two enumerations may be equal, so the type counts."""
-    return [text for text in TEXTS if any(one is reason for one in text.shown_for)]
+    found = [text for text in TEXTS if any(one is reason for one in text.shown_for)]
+    # In any order in which the modules were imported.
+    return sorted(found, key=lambda text: text.function.__module__)
 
 
 def _training(reason: Reason | FailureReason, message: str) -> Training:
