@@ -56,6 +56,12 @@ class Live:
                 return known
         return None
 
+    @property
+    def only_key(self) -> str | None:
+        """The key that all visible trainings use, if there is a single one."""
+        known = self.fingerprints()
+        return known[0] if len(known) == 1 else None
+
     def fingerprints(self) -> list[str]:
         """The fingerprints that the caller may see: all, or those of the visible trainings."""
         used = {key for one in self.trainings if (key := self.key_of(one)) is not None}
