@@ -18,7 +18,7 @@ from kubectl_scriptix.logs import read_log
 __all__ = ["redact", "write_bundle"]
 
 SECRET_LIKE = re.compile(
-    r"(?i)(bearer\s+|authorization[\"']?\s*[:=]\s*[\"']?|(?:api[-_ ]?key|token|password|secret)"
+    r"(?i)(bearer\s+|authorization[\"']?\s*[:=]\s*[\"']?|(?:api[-_ ]?key|(?<!run)token|password|secret)"
     r"[\"']?\s*[:=]\s*[\"']?)[^\s\"',;}]{8,}"
 )
 """A word that names a credential, followed by a value."""
@@ -31,12 +31,14 @@ def redact(text: str) -> str:
     return SECRET_LIKE.sub(lambda found: f"{found.group(1)}[redacted]", text)
 
 
-def write_bundle(cluster: Cluster, file: Path, now: datetime) -> list[str]:
+def write_bundle(
+    cluster: Cluster, file: Path, now: datetime, *, is_redacted: bool = True
+) -> list[str]:
     """Write the bundle of the caller's namespace; returns the names of the files in it."""
     names = []
     with tarfile.open(file, "w:gz") as archive:
         for name, text in _files(cluster, now):
-            data = redact(text).encode()
+            data = (redact(text) if is_redacted else text).encode()
             info = tarfile.TarInfo(f"scriptix-bundle/{name}")
             info.size, info.mtime = len(data), now.timestamp()
             archive.addfile(info, io.BytesIO(data))

@@ -128,12 +128,15 @@ def support_bundle(
     options: Options,
     *,
     file: Annotated[Path, typer.Option("--file", "-o", help="The .tar.gz file to write.")],
+    no_redaction: Annotated[
+        bool, typer.Option("--no-redaction", help="Keep values that may be credentials.")
+    ] = False,
 ) -> None:
     """Collect what helps to find a cause in one file.
 
     The file holds trainings, events, logs and the findings of doctor, and no Secret. Values that
     may be credentials are redacted.
     """
-    names = write_bundle(options.cluster(), file, options.now())
+    names = write_bundle(options.cluster(), file, options.now(), is_redacted=not no_redaction)
     text = f"{file}: {len(names)} files; read through them before you pass them on"
     print_text(options.console(), text)
