@@ -1,7 +1,8 @@
 """Builds the wheel of the kubectl plugin: `python -m tools.build_plugin DIRECTORY`.
 
 The wheel holds the plugin and the pure packages of the operator that the plugin shares: the models
-of the resource, the decisions and the texts. Kopf, aiohttp and httpx are no dependencies of it.
+of the resource, the decisions and the texts. It depends on none of Kopf, httpx and Prometheus'
+client.
 """
 
 import shutil

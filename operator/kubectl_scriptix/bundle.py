@@ -18,7 +18,8 @@ from kubectl_scriptix.logs import read_log
 __all__ = ["redact", "write_bundle"]
 
 SECRET_LIKE = re.compile(
-    r"(?i)(bearer\s+|authorization[\"']?\s*[:=]\s*[\"']?|(?:api[-_ ]?key|(?<!run)token|password|secret)"
+    r"(?i)(bearer\s+|authorization[\"']?\s*[:=]\s*[\"']?|"
+    r"(?:api[-_ ]?key|(?<!run)token|password|secret)"
     r"[\"']?\s*[:=]\s*[\"']?)[^\s\"',;}]{8,}"
 )
 """A word that names a credential, followed by a value."""

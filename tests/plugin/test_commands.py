@@ -67,9 +67,9 @@ class _Terminal(io.StringIO):
 
 
 def test_reads_are_repeated_through_an_outage_at_growing_pauses() -> None:
-    replies = [*[UnreachableError("gone")] * 6, CARDIOLOGY]
+    outage: list[Training | Exception] = [UnreachableError("gone") for _ in range(6)]
     pauses: list[float] = []
-    for moment in repeat(_replying(replies), sleep=pauses.append, clock=lambda: 0.0):
+    for moment in repeat(_replying([*outage, CARDIOLOGY]), sleep=pauses.append, clock=lambda: 0.0):
         if moment.training is not None:
             break
         assert moment.problem == "gone"
