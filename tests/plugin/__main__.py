@@ -1,6 +1,6 @@
 """`python -m tests.plugin` renews the golden files of the plugin, and the pictures of its page."""
 
-from tests.plugin.golden import GOLDEN, PICTURES, pictures, renders
+from tests.plugin.golden import GOLDEN, PAGE, PICTURES, page, pictures, renders
 
 for folder, files in ((GOLDEN, renders()), (PICTURES, pictures())):
     folder.mkdir(exist_ok=True)
@@ -8,3 +8,4 @@ for folder, files in ((GOLDEN, renders()), (PICTURES, pictures())):
         old.unlink()
     for name, text in files.items():
         (folder / name).write_text(text)
+PAGE.write_text(page())

@@ -21,12 +21,13 @@ from tests.plugin.fake import called
 from tests.plugin.states import NOW, all_states
 from tests.plugin.story import METRICS, cluster, with_facts
 
-__all__ = ["COMMANDS", "GOLDEN", "PICTURES", "pictures", "renders"]
+__all__ = ["COMMANDS", "GOLDEN", "PAGE", "PICTURES", "page", "pictures", "renders"]
 
 Change = Callable[[Training], Training]
 ColorSystem = Literal["truecolor"]
 GOLDEN = Path(__file__).parent / "golden"
 PICTURES = Path(__file__).parent.parent.parent / "docs" / "pictures"
+PAGE = PICTURES.parent / "plugin.md"
 MANIFESTS = Path(__file__).parent / "manifests"
 DRAWN = ("top", "plot", "compare", "quota", "plan")
 """Commands with a picture in the docs."""
@@ -66,6 +67,18 @@ def renders() -> dict[str, str]:
     """The text of each golden file by its name."""
     texts = {f"{name}.txt": _printed(name) for name in COMMANDS}
     return {**texts, "why.txt": _why()}
+
+
+def page() -> str:
+    """The page of the docs, with the output of each command behind its command line."""
+    outputs = {
+        _command_line(name): _printed(name) for name in COMMANDS if not name.endswith("-own")
+    }
+
+    def renewed(block: re.Match[str]) -> str:
+        return f"```console\n{outputs[block[1]]}```"
+
+    return re.sub(r"```console\n(\$ [^\n]*)\n.*?```", renewed, PAGE.read_text(), flags=re.DOTALL)
 
 
 def pictures() -> dict[str, str]:

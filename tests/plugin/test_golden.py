@@ -3,7 +3,7 @@
 import pytest
 
 from kubectl_scriptix.app import COMMANDS as FUNCTIONS
-from tests.plugin.golden import COMMANDS, GOLDEN, PICTURES, pictures, renders
+from tests.plugin.golden import COMMANDS, GOLDEN, PAGE, PICTURES, page, pictures, renders
 
 
 @pytest.fixture(scope="module")
@@ -27,6 +27,12 @@ def test_golden_files_have_eighty_columns() -> None:
         lines = (GOLDEN / f"{name}.txt").read_text().splitlines()
         wide = [line for line in lines if len(line) > 80]
         assert all(line.startswith("kubectl scriptix: ") for line in wide), name
+
+
+def test_page_has_each_command_with_its_output() -> None:
+    assert PAGE.read_text() == page()
+    commands = {arguments[0] for arguments in COMMANDS.values()}
+    assert all(f"$ kubectl scriptix {command}" in PAGE.read_text() for command in commands)
 
 
 def test_pictures_of_the_page_are_current() -> None:
