@@ -2,8 +2,11 @@
 
 import asyncio
 import io
+import os
+import sys
 import tarfile
 import time
+from asyncio.subprocess import PIPE
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -126,6 +129,35 @@ async def test_role_view_reads_and_a_missing_right_is_named(
     capsys.readouterr()
     assert await plugin("suspend", "short") == 1
     assert 'cannot patch resource "custommodeltrainings"' in capsys.readouterr().err
+
+
+async def test_kubectl_runs_and_completes_the_plugin(lab: Lab, tmp_path: Path) -> None:
+    await lab.train("cardiology-en", 847)
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    for program, module in (("kubectl-scriptix", "app"), ("kubectl_complete-scriptix", "complete")):
+        script = f"import sys; from kubectl_scriptix.{module} import main; main()"
+        file = folder / program
+        file.write_text(f'#!/bin/sh\nexec {sys.executable} -c "{script}" "$@"\n')
+        file.chmod(0o755)
+    environment = {
+        **os.environ,
+        "PATH": f"{folder}:{os.environ['PATH']}",
+        "KUBECONFIG": str(lab.control_plane.kubeconfig),
+        "PYTHONPATH": os.pathsep.join(sys.path),
+    }
+
+    async def kubectl(*arguments: str) -> str:
+        made = await asyncio.create_subprocess_exec(
+            lab.control_plane.assets / "kubectl", *arguments, env=environment, stdout=PIPE
+        )
+        printed, _ = await made.communicate()
+        assert made.returncode == 0
+        return printed.decode()
+
+    assert "cardiology-en" in await kubectl("scriptix", "top", "-n", lab.namespace)
+    completed = await kubectl("__complete", "scriptix", "watch", "-n", lab.namespace, "card")
+    assert completed.startswith("cardiology-en\n:4")
 
 
 async def test_watch_survives_an_outage_and_an_expired_token(lab: Lab, tmp_path: Path) -> None:
