@@ -1,6 +1,6 @@
 """Trainings of two teams in all phases, for the golden files."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -189,8 +189,8 @@ def of_team_b() -> list[Training]:
     ]
 
 
-def quota() -> QuotaDocument:
-    """The quota of the only key: five starts in the last hour, and both queues."""
+def quota(queued: Sequence[Training] | None = None) -> QuotaDocument:
+    """The quota of the only key: five starts in the last hour, and the queues of both teams."""
     limits = {
         Call.START: (Limit(5, 3600.0),),
         Call.STATUS: (Limit(100, 60.0),),
@@ -208,7 +208,7 @@ def quota() -> QuotaDocument:
             (5, "gone"),
         )
     )
-    for training in (of_team_a()[4], of_team_b()[0]):
+    for training in (of_team_a()[4], of_team_b()[0]) if queued is None else queued:
         scheduler.queue_position(queue_entry_of(training, NOW), monotonic)
     return quota_document({KEY: scheduler}, monotonic, NOW)
 

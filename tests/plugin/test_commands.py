@@ -173,6 +173,15 @@ def test_report_refers_to_nothing_outside(tmp_path: Path) -> None:
     assert "href=" not in page
 
 
+def test_quota_names_no_namespace_that_the_caller_may_not_list() -> None:
+    found = cluster(frozenset({"list custommodeltrainings *"}))
+    status, printed = called(found, "quota")
+    assert status == 0
+    assert "team-b" not in printed
+    assert "(others)   5                     1" in printed
+    assert "team-b" not in called(found, "quota", "-o", "json")[1]
+
+
 def test_plot_writes_svg(tmp_path: Path) -> None:
     file = tmp_path / "curve.svg"
     assert called(cluster(), "plot", "cardiology-en", "--svg", str(file))[0] == 0

@@ -8,6 +8,7 @@ import pytest
 
 from kubectl_scriptix.live import Live
 from kubectl_scriptix.plan import duration_of, make_plan
+from kubectl_scriptix.plan_text import plan_lines
 from scriptix_operator.api.spec import TrainingSpec
 from scriptix_operator.api.status import TrainingStatus
 from scriptix_operator.core.eta.timeline import PastRun
@@ -77,13 +78,31 @@ def test_urgent_plan_delays_queued_trainings() -> None:
     assert plan.delays[0].by >= timedelta(minutes=10)
 
 
-def test_delayed_training_of_another_team_is_not_named() -> None:
-    urgent = [changed("radiology-en", priority=9)]
-    whole = make_plan([*urgent, *(new(f"new-{n}", 40 + n) for n in range(9))], live())
-    own = make_plan([*urgent, *(new(f"new-{n}", 40 + n) for n in range(9))], live(is_whole=False))
-    assert {delay.key for delay in own.delays} <= {None}
-    assert not any("team-b" in str(part) for part in (own.runs, own.unstarted, own.notes))
-    assert len(whole.runs) == len(own.runs) == 10
+@pytest.mark.parametrize("is_whole", [True, False])
+def test_delayed_training_of_another_team_is_named_if_visible(is_whole: bool) -> None:  # noqa: FBT001 - both
+    crowd = [
+        replace(of_team_b()[0], key=TrainingKey("team-b", f"b-{n}"), uid=f"b-{n}")
+        for n in (1, 2, 3)
+    ]
+    trainings = [*of_team_a(), *(crowd if is_whole else ())]
+    document = quota([of_team_a()[4], *crowd])
+    seen = Live(trainings, document, NOW, is_whole, frozenset({"speech"}))
+    plan = make_plan([new("new", 40)], seen)
+    assert [delay.key for delay in plan.delays] == [
+        TrainingKey("team-b", "b-3") if is_whole else None
+    ]
+    assert ("team-b" in " ".join(plan_lines(plan))) is is_whole
+
+
+def test_no_start_is_planned_while_the_api_refuses_starts() -> None:
+    document = quota([])
+    operation = document.keys[KEY].operations["start"]
+    refused = operation.model_copy(update={"limits": (), "next_free_at": NOW + timedelta(hours=2)})
+    limits = tuple(one.model_copy(update={"used": 0, "left": 5}) for one in operation.limits)
+    document.keys[KEY].operations["start"] = refused.model_copy(update={"limits": limits})
+    seen = Live(of_team_a(), document, NOW, is_whole=True)
+    (run,) = make_plan([new("new", 30)], seen).runs
+    assert run.start.likely >= NOW + timedelta(hours=2)
 
 
 def test_new_namespace_uses_the_only_key() -> None:
