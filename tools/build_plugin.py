@@ -14,7 +14,15 @@ from pathlib import Path
 __all__ = ["build"]
 
 ROOT = Path(__file__).parent.parent
-SHARED = ("__init__.py", "py.typed", "api", "core", "kube/__init__.py", "kube/parsing.py")
+SHARED = (
+    "__init__.py",
+    "py.typed",
+    "api",
+    "core",
+    "kube/__init__.py",
+    "kube/parsing.py",
+    "kube/sharing.py",
+)
 """What the plugin imports of the operator, below operator/scriptix_operator."""
 IGNORED = shutil.ignore_patterns("__pycache__")
 
