@@ -124,6 +124,10 @@ chart: install ## lint the chart and pack it into dist/, with a Helm built from 
 		"$$helm" lint --strict charts/scriptix-operator; \
 		"$$helm" package charts/scriptix-operator --destination dist
 
+.PHONY: plugin
+plugin: install ## build the wheel of the kubectl plugin into dist/
+	@.venv/bin/python -m tools.build_plugin dist
+
 .PHONY: renders
 renders: install ## render the chart into tests/chart/renders again; review the difference before you commit it
 	@.venv/bin/python -m tests.chart.renders

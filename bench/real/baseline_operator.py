@@ -25,7 +25,7 @@ PHASES = {SUCCEEDED: "Succeeded", FAILED: "Failed"}
 @cache
 def read_key(namespace: str) -> str:
     """Return the API key of a namespace; read once."""
-    config.load_kube_config()  # type: ignore[no-untyped-call] # the package is untyped here
+    config.load_kube_config()
     secret = client.CoreV1Api().read_namespaced_secret("scriptix-api-key", namespace)
     return base64.b64decode((secret.data or {})["api-key"]).decode()
 

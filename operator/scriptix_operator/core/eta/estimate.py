@@ -15,7 +15,7 @@ from statistics import median
 from scriptix_operator.api.reasons import Stage
 from scriptix_operator.core.eta.timeline import LONGEST, MILESTONES, REFERENCE, PastRun
 
-__all__ = ["Estimate", "Running", "estimate", "longest_stage"]
+__all__ = ["LATE", "SPREAD", "Estimate", "Running", "estimate", "longest_stage"]
 
 TELLING = 10
 """Percent below which the elapsed time predicts too little: preprocessing does not scale with the

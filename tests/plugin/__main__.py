@@ -1,0 +1,11 @@
+"""`python -m tests.plugin` renews the golden files of the plugin, and the pictures of its page."""
+
+from tests.plugin.golden import GOLDEN, PAGE, PICTURES, page, pictures, renders
+
+for folder, files in ((GOLDEN, renders()), (PICTURES, pictures())):
+    folder.mkdir(exist_ok=True)
+    for old in folder.iterdir():
+        old.unlink()
+    for name, text in files.items():
+        (folder / name).write_text(text)
+PAGE.write_text(page())
