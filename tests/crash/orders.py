@@ -100,5 +100,7 @@ def read(notes: Path) -> Iterator[Stopped | Ended | Struck]:
     """The notes so far."""
     if not notes.exists():
         return
-    for line in notes.read_text(encoding="utf-8").splitlines():
+    for line in notes.read_text(encoding="utf-8").splitlines(keepends=True):
+        if not line.endswith("\n"):
+            return  # the subject is writing this note
         yield KINDS[json.loads(line)["kind"]].model_validate_json(line)
