@@ -127,6 +127,7 @@ class Stored(Trainings):
         """Write a status, as Trainings does."""
         if status == training.status:
             return training
+        self.request()
         there = self.by_key.get(training.key)
         if there is None:
             raise GoneError(f"write status of {training.key}: 404")
