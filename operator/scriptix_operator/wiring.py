@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import math
+import os
 import random
 import signal
 from collections.abc import Awaitable, Callable, Mapping
@@ -30,6 +31,7 @@ from scriptix_operator.engine.reconciler import Reconciler
 from scriptix_operator.engine.remote_calls import RemoteCalls
 from scriptix_operator.engine.resource_locks import ResourceLocks
 from scriptix_operator.engine.run_starter import RunStarter
+from scriptix_operator.engine.run_tracer import RunTracer
 from scriptix_operator.engine.schedulers import KeySchedulers
 from scriptix_operator.engine.shutdown import Shutdown
 from scriptix_operator.engine.sink import Sink
@@ -59,6 +61,7 @@ from scriptix_operator.telemetry.health import Heartbeat, Problems, Readiness
 from scriptix_operator.telemetry.http import TelemetryServer
 from scriptix_operator.telemetry.logs import hide
 from scriptix_operator.telemetry.metrics import Metrics
+from scriptix_operator.telemetry.tracing import WriteTrace, traces_written
 from scriptix_operator.webhook.client import WebhookClient
 
 __all__ = ["RECORDING", "EngineDependencies", "assemble", "operate"]
@@ -91,6 +94,7 @@ class ProcessDependencies:
     shutdown: Shutdown
     identity: str
     """The holder name in the Lease."""
+    write_trace: WriteTrace | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +115,8 @@ class EngineDependencies:
     leads_until: Callable[[], float]
     reachability: Reachability = field(default_factory=Reachability)
     """Whether the API server replies."""
+    write_trace: WriteTrace | None = None
+    """Takes the trace of each run; None: tracing is off."""
     shutdown: Shutdown = field(default_factory=Shutdown)
     sink: Sink | None = None
     """Where notifications go; None: they are off."""
@@ -164,7 +170,11 @@ async def _operate(settings: Settings, shutdown: Shutdown) -> None:
         readiness=readiness,
         problems=problems,
     )
-    with server, shutdown.calling(lambda: readiness.unset("Stopping.")):
+    with (
+        traces_written(os.environ, metrics) as write_trace,
+        server,
+        shutdown.calling(lambda: readiness.unset("Stopping.")),
+    ):
         logger.info("health and metrics are served on port %s", server.port)
         identity = new_identity(settings.pod_name)
 
@@ -180,7 +190,15 @@ async def _operate(settings: Settings, shutdown: Shutdown) -> None:
                 readiness.set()
                 await _lead(
                     ProcessDependencies(
-                        settings, api, watch, metrics, heartbeat, problems, shutdown, identity
+                        settings,
+                        api,
+                        watch,
+                        metrics,
+                        heartbeat,
+                        problems,
+                        shutdown,
+                        identity,
+                        write_trace,
                     )
                 )
 
@@ -307,6 +325,7 @@ def _build(
         fence=Fence(),
         leads_until=lambda: _leads_until(leadership),
         reachability=api.reachability,
+        write_trace=process.write_trace,
         shutdown=process.shutdown,
         sink=_sink(settings, api, clock),
     )
@@ -393,6 +412,8 @@ def assemble(
         send_window=settings.send_window,
         shutdown=dependencies.shutdown,
     )
+    write_trace = dependencies.write_trace
+    tracer = None if write_trace is None else RunTracer(write_trace, store, clock)
     status_writer = StatusWriter(
         trainings=dependencies.trainings,
         config_maps=dependencies.config_maps,
@@ -402,6 +423,7 @@ def assemble(
         metrics=metrics,
         installation=settings.pod_namespace,
         outbox=outbox,
+        on_change=None if tracer is None else tracer.status_changed,
     )
     installation_watch = InstallationWatch(
         installation=settings.pod_namespace,
@@ -450,7 +472,10 @@ def assemble(
         installation=settings.pod_namespace,
         shutdown=dependencies.shutdown,
     )
-    beside = [installation_watch.run, QuotaPublisher(dependencies.quota, schedulers, metrics).run]
+    beside: list[Callable[[], Awaitable[None]]] = [
+        installation_watch.run,
+        QuotaPublisher(dependencies.quota, schedulers, metrics).run,
+    ]
     locks = ResourceLocks()
     if dependencies.sink is not None:
         notifier = Notifier(
@@ -466,6 +491,8 @@ def assemble(
             installation=settings.pod_namespace,
         )
         beside.append(notifier.run)
+    if tracer is not None:
+        beside.append(tracer.run)
     return Controller(
         reconcile=reconciler.reconcile,
         list_all=dependencies.trainings.all,

@@ -29,7 +29,7 @@
 {{- fail "settings.notificationUrl is plain http; use https, or a loopback host with settings.allowInsecureHttp" -}}
 {{- end -}}
 {{- end -}}
-{{- range $name, $url := dict "settings.baseUrl" .settings.baseUrl "proxy.https" .proxy.https "settings.notificationUrl" .settings.notificationUrl -}}
+{{- range $name, $url := dict "settings.baseUrl" .settings.baseUrl "proxy.https" .proxy.https "settings.notificationUrl" .settings.notificationUrl "tracing.endpoint" .tracing.endpoint -}}
 {{- if and $url (gt (int (include "scriptix-operator.port" $url)) 65535) -}}
 {{- fail (printf "%s names a port above 65535" $name) -}}
 {{- end -}}
@@ -54,7 +54,7 @@
 {{- $ours := concat (list "SCRIPTIX_HTTP_PORT" "POD_NAMESPACE" "POD_NAME") (include "scriptix-operator.variables" . | fromYaml | keys) -}}
 {{- range .Values.extraEnv -}}
 {{- if has (upper .name) $ours -}}
-{{- fail (printf "extraEnv sets %s, which the chart sets too; change the value of the chart instead (settings.…, watchNamespaces, customCA, proxy)" .name) -}}
+{{- fail (printf "extraEnv sets %s, which the chart sets too; change the value of the chart instead (settings.…, watchNamespaces, customCA, proxy, tracing)" .name) -}}
 {{- end -}}
 {{- end -}}
 {{- end }}

@@ -9,6 +9,7 @@ __all__ = [
     "MetricType",
     "NotificationResult",
     "ReconcileResult",
+    "SpanOutcome",
     "WriteOutcome",
 ]
 
@@ -49,6 +50,14 @@ class NotificationResult(StrEnum):
     """Given up: the sink does not want the notification (HTTP 410)."""
     EXPIRED = "expired"
     """Given up: 24 hours have passed."""
+
+
+class SpanOutcome(StrEnum):
+    """What became of a span."""
+
+    SENT = "sent"
+    DROPPED = "dropped"
+    """The collector did not take the span in time."""
 
 
 class MetricType(StrEnum):
