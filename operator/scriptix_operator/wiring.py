@@ -6,10 +6,11 @@ import math
 import os
 import random
 import signal
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
+from typing import Any
 
 from scriptix_operator.api.names import LEASE, LEDGER, PROBLEMS_ANNOTATION, QUOTA
 from scriptix_operator.core.cluster.installation import watched_namespaces_annotation
@@ -472,7 +473,7 @@ def assemble(
         installation=settings.pod_namespace,
         shutdown=dependencies.shutdown,
     )
-    beside: list[Callable[[], Awaitable[None]]] = [
+    beside: list[Callable[[], Coroutine[Any, Any, None]]] = [
         installation_watch.run,
         QuotaPublisher(dependencies.quota, schedulers, metrics).run,
     ]
