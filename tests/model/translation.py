@@ -119,6 +119,7 @@ def plain(status: TrainingStatus) -> TrainingStatus:
         "metrics": status.metrics if is_pending else None,
         "published": None,  # read where a gate compares with it; the search has no gate
         "log": None,
+        "pending_notifications": (),
         "display": None,
         "pending_request": None,
         "repeated_request": None,

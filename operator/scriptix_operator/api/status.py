@@ -26,6 +26,7 @@ __all__ = [
     "Metrics",
     "ModelStatus",
     "PendingEnd",
+    "PendingNotification",
     "Published",
     "Queue",
     "Run",
@@ -47,6 +48,7 @@ MAX_LOG_CONFIG_MAPS = 64
 MAX_RECENT_LOG_CALLS = 20
 MAX_CONDITIONS = 16
 MAX_TIMELINE = 16
+MAX_PENDING_NOTIFICATIONS = 16
 
 
 def _characters(most: int) -> Any:  # noqa: ANN401 - pydantic's own type of a Field
@@ -393,6 +395,21 @@ class ServedBy(ApiModel):
     watch the resource skip it for 30 minutes after this time."""
 
 
+class PendingNotification(ListItem):
+    """A transition that is still to be announced to the sink of notifications."""
+
+    type: ShortText
+    """Started, Succeeded, Failed, Blocked or Stalled."""
+    run_id: ShortText = ""
+    """Identity of the run; empty: there was none."""
+    reason: ShortText = ""
+    """Reason in CamelCase of the transition, if there is one."""
+    message: Text = ""
+    """Message for users at the time of the transition."""
+    at: Time | None = None
+    """When the operator recorded the transition; the notification is given up 24 hours later."""
+
+
 class TrainingStatus(ApiModel):
     """State of the requested run, its cause, and what to do."""
 
@@ -466,6 +483,11 @@ class TrainingStatus(ApiModel):
     there is none."""
     served_by: ServedBy | None = None
     """The installation of the operator that serves the resource."""
+    pending_notifications: Annotated[
+        tuple[PendingNotification, ...], _items(MAX_PENDING_NOTIFICATIONS)
+    ] = ()
+    """Transitions that are still to be announced to the sink of notifications, oldest first;
+    absent if nothing is to be sent, or notifications are off."""
     display: Display | None = None
     """Texts for the printer columns."""
     conditions: Annotated[

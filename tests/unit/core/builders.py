@@ -202,6 +202,7 @@ def whole_status() -> TrainingStatus:
         pending_request='spec.runToken "v3"',
         repeated_request="v0 was used before.",
         served_by={"namespace": "scriptix-system", "renewed_at": at(hours=8)},
+        pending_notifications=[{"type": "Succeeded", "run_id": "run-1", "at": at(hours=8)}],
         display={"progress": "100%"},
         conditions=[{**condition, "observed_generation": 1, "last_transition_time": EIGHT}],
     )

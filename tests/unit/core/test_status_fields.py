@@ -13,7 +13,10 @@ from scriptix_operator.core.requests.requests import begin_run
 from scriptix_operator.core.status.conditions import derive_status
 from tests.unit.core.builders import EIGHT, a_training, whole_status
 
-KEPT_ON_RERUN = {"observed_generation", "model", "published", "served_by", "conditions"}
+KEPT_ON_RERUN = {
+    *("observed_generation", "model", "published", "served_by", "conditions"),
+    "pending_notifications",  # still to be sent, whatever follows
+}
 """Fields of the resource or its model; `derive_status` changes the conditions, not their times."""
 REPLACED_ON_RERUN = {"run", "log", "history", "used_requests"}
 CLEARED_ON_RERUN = {

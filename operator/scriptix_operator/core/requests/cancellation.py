@@ -87,6 +87,7 @@ def cancel_request(status: TrainingStatus) -> TrainingStatus:
         history=tuple(earlier),
         used_requests=used_requests(status),
         served_by=status.served_by,
+        pending_notifications=status.pending_notifications,
     )
 
 

@@ -172,6 +172,7 @@ def _replaced(status: TrainingStatus, successor: Run) -> TrainingStatus:
         used_requests=used_requests(status),
         published=status.published,
         served_by=status.served_by,
+        pending_notifications=status.pending_notifications,
         conditions=without_judgement(status.conditions),
     )
 
