@@ -73,9 +73,22 @@ async def check(environ: Mapping[str, str]) -> AsyncIterator[Finding]:
     watched = show_namespaces(settings.watch_namespaces)
     text = f"for {watched}, from namespace {settings.pod_namespace}"
     yield Finding(Severity.OK, "settings", text)
+    yield _notifications(settings)
     async for finding in _cluster(settings, environ):
         yield finding
     yield await _api(settings)
+
+
+def _notifications(settings: Settings) -> Finding:
+    """Whether a sink is configured; its URL is a credential, and the Secret is not read."""
+    if not settings.notification_secret:
+        text = "notifications are off: SCRIPTIX_NOTIFICATION_SECRET is not set"
+        return Finding(Severity.OK, "notify", text)
+    where = f"Secret {settings.pod_namespace}/{settings.notification_secret}"
+    has_url = bool(settings.notification_url.get_secret_value())
+    sink = "SCRIPTIX_NOTIFICATION_URL" if has_url else f"url of {where}"
+    text = f"a sink is configured: {sink}, signed with signing-key of {where}; nothing was sent"
+    return Finding(Severity.OK, "notify", text)
 
 
 async def _cluster(settings: Settings, environ: Mapping[str, str]) -> AsyncIterator[Finding]:
@@ -113,6 +126,7 @@ async def _rights(api: KubeApi, settings: Settings, me: str) -> AsyncIterator[Fi
         watches=settings.watch_namespaces,
         elects=settings.leader_election,
         default_secret=settings.default_secret,
+        notification_secret=settings.notification_secret,
     )
     verbs, complete = 0, True
     for right in needed:

@@ -17,6 +17,7 @@ from pydantic import (
     AliasChoices,
     BeforeValidator,
     Field,
+    SecretStr,
     StringConstraints,
     ValidationError,
     ValidationInfo,
@@ -38,6 +39,7 @@ from scriptix_operator.core.ratelimit.limits import (
     parse_duration,
     parse_limits,
 )
+from scriptix_operator.webhook.destination import check_sink_url, is_loopback
 
 __all__ = [
     "Settings",
@@ -187,6 +189,15 @@ class Settings(BaseSettings):
     """Full resync interval: lists all resources, in case the watch has missed a change."""
     secret_ttl: UpToMinute = 60.0
     """Read each API key again after this time; a new key takes effect within it."""
+    notification_secret: Annotated[
+        str,
+        _matches(OBJECT_NAME, "is not the name of a Secret (is it the key itself?)", or_empty=True),
+    ] = ""
+    """Secret in the operator's own namespace whose `signing-key` signs notifications, and whose
+    `url` may name their sink; empty: no notifications."""
+    notification_url: SecretStr = SecretStr("")
+    """Where notifications are sent: https, or http on loopback with
+    `SCRIPTIX_ALLOW_INSECURE_HTTP`; empty: the `url` of the Secret. The URL is never shown."""
     pod_namespace: Annotated[str, _matches(NAMESPACE, "is not the name of a namespace")] = Field(
         default="default", validation_alias=AliasChoices("POD_NAMESPACE")
     )
@@ -219,7 +230,7 @@ class Settings(BaseSettings):
     @classmethod
     def _check_base_url(cls, text: str, info: ValidationInfo) -> str:
         url = _split_url(text)
-        if url.scheme == "http" and not _is_loopback(url.hostname or ""):
+        if url.scheme == "http" and not is_loopback(url.hostname or ""):
             if "allow_insecure_http" not in info.data:
                 return text  # reported already
             if not info.data["allow_insecure_http"]:
@@ -228,6 +239,16 @@ class Settings(BaseSettings):
                     "or set SCRIPTIX_ALLOW_INSECURE_HTTP=true"
                 )
         return url._replace(netloc=url.netloc.lower(), path=url.path.rstrip("/")).geturl()
+
+    @field_validator("notification_url")
+    @classmethod
+    def _check_notification_url(cls, secret: SecretStr, info: ValidationInfo) -> SecretStr:
+        text = secret.get_secret_value().strip()
+        if text:
+            check_sink_url(text, allow_insecure_http=info.data.get("allow_insecure_http", False))
+            if info.data.get("notification_secret") == "":
+                raise ValueError("is set, but SCRIPTIX_NOTIFICATION_SECRET names no Secret")
+        return SecretStr(text)
 
     @field_validator("default_key_namespaces")
     @classmethod
@@ -354,13 +375,6 @@ def _split_url(text: str) -> SplitResult:
     if url.query or url.fragment or any(c.isspace() for c in text):
         raise ValueError("has a query, a fragment or white space in it")
     return url
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
 
 
 def _show(default: object) -> str:

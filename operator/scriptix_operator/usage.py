@@ -32,6 +32,7 @@ SETTING_GROUPS = {
         "results_wait",
         "log_wait",
     ),
+    "Notifications": ("notification_secret", "notification_url"),
     "The operator's output": ("log_format", "log_level", "http_host", "http_port"),
 }
 """Fields of `Settings` in the order in which a newcomer needs them."""
@@ -68,10 +69,10 @@ Exit status:
 CHECK = (
     """\
 Check whether `run` finds everything that it needs, with the same environment: settings, cluster,
-CRD, permissions, the admission policy, watched namespaces, other operators, and the API. The check
-changes nothing and uses no quota of the API: the admission policy is tried by a server-side dry
-run. Each line begins with ok, note, warn or bad; a line that begins with warn or bad names the
-remedy.""",
+CRD, permissions, the admission policy, watched namespaces, other operators, whether notifications
+have a sink, and the API. The check changes nothing, sends no notification and uses no quota of the
+API: the admission policy is tried by a server-side dry run. Each line begins with ok, note, warn or
+bad; a line that begins with warn or bad names the remedy.""",
     f"""\
 {_SOURCES} The check reads no Secret.
 

@@ -22,13 +22,17 @@ from scriptix_operator.engine.fence import Fence
 from scriptix_operator.engine.installation_watch import InstallationWatch
 from scriptix_operator.engine.log_fetcher import LogFetcher
 from scriptix_operator.engine.metered_calls import MeteredCalls
+from scriptix_operator.engine.notifier import Notifier
+from scriptix_operator.engine.outbox import Outbox
 from scriptix_operator.engine.quota_publisher import QuotaPublisher
 from scriptix_operator.engine.quota_restore import QuotaRestore
 from scriptix_operator.engine.reconciler import Reconciler
 from scriptix_operator.engine.remote_calls import RemoteCalls
+from scriptix_operator.engine.resource_locks import ResourceLocks
 from scriptix_operator.engine.run_starter import RunStarter
 from scriptix_operator.engine.schedulers import KeySchedulers
 from scriptix_operator.engine.shutdown import Shutdown
+from scriptix_operator.engine.sink import Sink
 from scriptix_operator.engine.start_ledger import StartLedger
 from scriptix_operator.engine.start_sender import StartSender
 from scriptix_operator.engine.status_writer import StatusWriter
@@ -42,6 +46,7 @@ from scriptix_operator.kube.events import Events
 from scriptix_operator.kube.leadership import Leadership, LeadershipExpiredError, new_identity
 from scriptix_operator.kube.ledger_config_map import LedgerConfigMap
 from scriptix_operator.kube.logstore import LogStore
+from scriptix_operator.kube.notification_secret import NotificationSecret
 from scriptix_operator.kube.quota_config_map import QuotaConfigMap
 from scriptix_operator.kube.reachability import Reachability
 from scriptix_operator.kube.schema import SchemaMissingError, check_schema
@@ -54,6 +59,7 @@ from scriptix_operator.telemetry.health import Heartbeat, Problems, Readiness
 from scriptix_operator.telemetry.http import TelemetryServer
 from scriptix_operator.telemetry.logs import hide
 from scriptix_operator.telemetry.metrics import Metrics
+from scriptix_operator.webhook.client import WebhookClient
 
 __all__ = ["RECORDING", "EngineDependencies", "assemble", "operate"]
 
@@ -106,6 +112,8 @@ class EngineDependencies:
     reachability: Reachability = field(default_factory=Reachability)
     """Whether the API server replies."""
     shutdown: Shutdown = field(default_factory=Shutdown)
+    sink: Sink | None = None
+    """Where notifications go; None: they are off."""
 
 
 async def operate(settings: Settings) -> None:
@@ -300,6 +308,7 @@ def _build(
         leads_until=lambda: _leads_until(leadership),
         reachability=api.reachability,
         shutdown=process.shutdown,
+        sink=_sink(settings, api, clock),
     )
     if not settings.watch_namespaces:
         return assemble(settings, dependencies, process.metrics, process.problems), client
@@ -307,6 +316,21 @@ def _build(
     process.watch.set_namespaces(frozenset())
     serve = process.watch.set_namespaces
     return assemble(settings, dependencies, process.metrics, process.problems, serve), client
+
+
+def _sink(settings: Settings, api: KubeApi, clock: Clock) -> Sink | None:
+    if not settings.notification_secret:
+        return None
+    url = settings.notification_url.get_secret_value()
+    hide(url)
+    namespace, name = settings.pod_namespace, settings.notification_secret
+    return Sink(
+        secret=NotificationSecret(api, namespace, name, hide),
+        url=url,
+        allow_insecure_http=settings.allow_insecure_http,
+        ttl=settings.secret_ttl,
+        clock=clock.monotonic,
+    )
 
 
 def assemble(
@@ -326,11 +350,10 @@ def assemble(
         serve: Sets the namespaces to watch.
     """
     problems = problems or Problems()
-    clock, store, work_queue = (
-        dependencies.clock,
-        TrainingStore(metrics.training, dependencies.clock),
-        WorkQueue(dependencies.clock.monotonic),
-    )
+    clock = dependencies.clock
+    outbox = Outbox(clock, is_on=dependencies.sink is not None)
+    store = TrainingStore(metrics.training, clock, outbox.seen)
+    work_queue = WorkQueue(clock.monotonic)
     coverage = Coverage(settings.watch_namespaces)
     limits = {
         Call.START: settings.limit_starts,
@@ -378,6 +401,7 @@ def assemble(
         clock=clock,
         metrics=metrics,
         installation=settings.pod_namespace,
+        outbox=outbox,
     )
     installation_watch = InstallationWatch(
         installation=settings.pod_namespace,
@@ -426,6 +450,22 @@ def assemble(
         installation=settings.pod_namespace,
         shutdown=dependencies.shutdown,
     )
+    beside = [installation_watch.run, QuotaPublisher(dependencies.quota, schedulers, metrics).run]
+    locks = ResourceLocks()
+    if dependencies.sink is not None:
+        notifier = Notifier(
+            outbox=outbox,
+            store=store,
+            status_writer=status_writer,
+            destination=dependencies.sink.destination,
+            client=WebhookClient(),
+            locks=locks,
+            clock=clock,
+            jitter=dependencies.jitter,
+            metrics=metrics,
+            installation=settings.pod_namespace,
+        )
+        beside.append(notifier.run)
     return Controller(
         reconcile=reconciler.reconcile,
         list_all=dependencies.trainings.all,
@@ -441,15 +481,13 @@ def assemble(
         installation=settings.pod_namespace,
         serve=serve,
         retry_ledger=ledger.document.retry_refused,
-        beside=(
-            installation_watch.run,
-            QuotaPublisher(dependencies.quota, schedulers, metrics).run,
-        ),
+        beside=beside,
         report_left_alone=status_writer.report_left_alone,
         reachability=dependencies.reachability,
         trial=partial(dependencies.trainings.check_list, next(iter(coverage.scopes))),
         shutdown=dependencies.shutdown,
         start_wait=settings.post_timeout + RECORDING,
+        locks=locks,
     )
 
 

@@ -213,6 +213,12 @@ def variables_of(settings: Document) -> Iterator[tuple[str, str]]:
         "defaultSecret: -a",
         "{defaultSecret: a, defaultKeyNamespaces: ['*', b]}",
         "defaultKeyNamespaces: [b]",
+        "notificationUrl: https://hooks.example",
+        "{notificationSecret: a, notificationUrl: 'http://hooks.example', allowInsecureHttp: true}",
+        "{notificationSecret: a, notificationUrl: 'http://127.0.0.1/'}",
+        "{notificationSecret: a, notificationUrl: 'https://me:you@hooks.example'}",
+        "{notificationSecret: a, notificationUrl: 'https://hooks.example/#a'}",
+        "{notificationSecret: a, notificationUrl: 'https://hooks.example:65536'}",
     ],
 )
 def test_chart_refuses_settings_that_the_operator_refuses(
@@ -233,6 +239,8 @@ def test_chart_refuses_settings_that_the_operator_refuses(
         "authHeader: x-zoom-s2t-key\nauthScheme: ''",
         "limitStarts: '5/1h, 20/1d'\nlimitStatus: 99999/31d\nlimitLogs: 1/1ms",
         "defaultSecret: a.b-c\ndefaultKeyNamespaces: ['*']",
+        "notificationSecret: a\nnotificationUrl: 'https://hooks.example?token=a~/b'",
+        "notificationSecret: a\nnotificationUrl: 'http://[::1]:9/x'\nallowInsecureHttp: true",
     ],
 )
 def test_settings_at_the_bounds_are_accepted(offline: Helm, tmp_path: Path, settings: str) -> None:

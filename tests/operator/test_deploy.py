@@ -165,6 +165,7 @@ def test_the_settings_are_known_and_at_their_defaults(
         "LIMIT_STATUS",
         "LOG_FORMAT",
         "LOG_LEVEL",
+        "NOTIFICATION_SECRET",
         "NO_PROXY",
         "WATCH_NAMESPACES",
     }

@@ -3,6 +3,7 @@
 import socket
 
 import pytest
+from pydantic import SecretStr
 
 from scriptix_operator.core.ratelimit.limits import Limit
 from scriptix_operator.settings import (
@@ -37,6 +38,8 @@ def test_an_empty_environment_gives_the_documented_defaults() -> None:
         "log_wait": 120.0,
         "resync_interval": 300.0,
         "secret_ttl": 60.0,
+        "notification_secret": "",
+        "notification_url": SecretStr(""),
         "pod_namespace": "default",
         "pod_name": socket.gethostname(),
     }
@@ -67,6 +70,8 @@ def test_each_variable_reaches_its_setting() -> None:
             "SCRIPTIX_LOG_WAIT": "1s",
             "SCRIPTIX_RESYNC_INTERVAL": "2s",
             "SCRIPTIX_SECRET_TTL": "1s",
+            "SCRIPTIX_NOTIFICATION_SECRET": "scriptix-notifications",
+            "SCRIPTIX_NOTIFICATION_URL": " http://127.0.0.1:9/hooks?token=hush ",
             "POD_NAMESPACE": "scriptix-system",
             "POD_NAME": "scriptix-operator-0",
         }
@@ -94,6 +99,8 @@ def test_each_variable_reaches_its_setting() -> None:
         "log_wait": 1.0,
         "resync_interval": 2.0,
         "secret_ttl": 1.0,
+        "notification_secret": "scriptix-notifications",
+        "notification_url": SecretStr("http://127.0.0.1:9/hooks?token=hush"),
         "pod_namespace": "scriptix-system",
         "pod_name": "scriptix-operator-0",
     }
@@ -145,6 +152,21 @@ def test_each_variable_reaches_its_setting() -> None:
             "SCRIPTIX_DEFAULT_KEY_NAMESPACES",
             "*",
             "is set, but SCRIPTIX_DEFAULT_SECRET names no Secret",
+        ),
+        (
+            "SCRIPTIX_NOTIFICATION_SECRET",
+            "hush!",
+            "is not the name of a Secret (is it the key itself?)",
+        ),
+        (
+            "SCRIPTIX_NOTIFICATION_URL",
+            "https://hooks.example.com/hush",
+            "is set, but SCRIPTIX_NOTIFICATION_SECRET names no Secret",
+        ),
+        (
+            "SCRIPTIX_NOTIFICATION_URL",
+            "http://127.0.0.1/hush",
+            "is plain http; use https, or a loopback host with SCRIPTIX_ALLOW_INSECURE_HTTP=true",
         ),
         ("SCRIPTIX_WATCH_NAMESPACES", "*", "has `*`; leave it empty to serve all namespaces"),
         ("SCRIPTIX_WATCH_NAMESPACES", "a,B", '"B" is not the name of a namespace'),

@@ -21,7 +21,15 @@
 {{- fail "proxy.https has no effect on a settings.baseUrl of plain http: a proxy would read the key, and could repeat a start" -}}
 {{- end -}}
 {{- end -}}
-{{- range $name, $url := dict "settings.baseUrl" .settings.baseUrl "proxy.https" .proxy.https -}}
+{{- if and .settings.notificationUrl (not .settings.notificationSecret) -}}
+{{- fail "settings.notificationUrl needs settings.notificationSecret: the name of a Secret in the release's namespace with the key signing-key" -}}
+{{- end -}}
+{{- if hasPrefix "http://" .settings.notificationUrl -}}
+{{- if not (and .settings.allowInsecureHttp (regexMatch "^http://(localhost|127\\.[0-9.]+|\\[::1\\])(:|[/?]|$)" .settings.notificationUrl)) -}}
+{{- fail "settings.notificationUrl is plain http; use https, or a loopback host with settings.allowInsecureHttp" -}}
+{{- end -}}
+{{- end -}}
+{{- range $name, $url := dict "settings.baseUrl" .settings.baseUrl "proxy.https" .proxy.https "settings.notificationUrl" .settings.notificationUrl -}}
 {{- if and $url (gt (int (include "scriptix-operator.port" $url)) 65535) -}}
 {{- fail (printf "%s names a port above 65535" $name) -}}
 {{- end -}}

@@ -16,6 +16,7 @@ from scriptix_operator.core.status.events import deletion_events
 from scriptix_operator.engine.clock import Clock
 from scriptix_operator.engine.cluster_breaker import ClusterBreaker
 from scriptix_operator.engine.coverage import Coverage
+from scriptix_operator.engine.resource_locks import ResourceLocks
 from scriptix_operator.engine.resync import Resync
 from scriptix_operator.engine.schedulers import KeySchedulers
 from scriptix_operator.engine.shutdown import Shutdown
@@ -110,6 +111,8 @@ class Controller:
     """After the shutdown has begun, a cancellation of `run` waits for the starts under way."""
     start_wait: float = 0.0
     """Seconds that `run` waits for starts under way, at most."""
+    locks: ResourceLocks = field(default_factory=ResourceLocks)
+    """Exclude other writes of status while a resource is reconciled."""
     _resync: Resync = field(init=False)
     _reporter: UnreadableReporter = field(init=False)
     _breaker: ClusterBreaker = field(init=False)
@@ -361,7 +364,8 @@ class Controller:
         busy = self._busy[key] = _Busy()
         begun, result, seconds = self.clock.monotonic(), ReconcileResult.SUCCESS, None
         try:
-            seconds = await self.reconcile(key)
+            async with self.locks.of(key):
+                seconds = await self.reconcile(key)
             self._failures.pop(key, None)
         except GoneError as error:
             # The resource is dropped when the watch reports its deletion, not before.

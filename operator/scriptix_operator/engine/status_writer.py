@@ -3,7 +3,7 @@
 import contextlib
 import logging
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from scriptix_operator.api.reasons import EventReason
 from scriptix_operator.api.status import TrainingStatus
@@ -18,6 +18,7 @@ from scriptix_operator.core.status.result import result_data, result_name
 from scriptix_operator.core.status.run_measures import run_measures
 from scriptix_operator.core.status.unreadable import is_reported, left_alone_patch, server_of
 from scriptix_operator.engine.clock import Clock
+from scriptix_operator.engine.outbox import Outbox
 from scriptix_operator.engine.store import TrainingStore
 from scriptix_operator.kube.configmaps import ConfigMaps
 from scriptix_operator.kube.errors import ConflictError, GoneError, KubeError
@@ -47,6 +48,8 @@ class StatusWriter:
     clock: Clock
     metrics: Metrics
     installation: str
+    outbox: Outbox = field(default_factory=lambda: Outbox(Clock()))
+    """Adds to each written status the transitions that are to be announced."""
 
     async def write(self, training: Training, status: TrainingStatus) -> Training:
         """Replace the status of `training` by `status`, and name this installation in it.
@@ -59,6 +62,7 @@ class StatusWriter:
         Raises:
             ConflictError, GoneError, KubeError: As Trainings.write_status.
         """
+        status = self.outbox.updated(training, status)
         status = with_server(training, status, self.installation, self.clock.now())
         with self._counting_failure():
             written = await self.trainings.write_status(training, status)

@@ -28,14 +28,17 @@ class TrainingStore:
         show: Takes the gauges of a resource whenever they may have changed: when the resource
             enters the store, with each version, and when it leaves.
         clock: Tells when a write of another installation is seen.
+        seen: Takes each version that enters the store.
     """
 
     def __init__(
         self,
         show: Callable[[TrainingKey, Gauges], None] = lambda *_: None,
         clock: Clock | None = None,
+        seen: Callable[[Training], None] = lambda _: None,
     ) -> None:
         self._show = show
+        self._seen = seen
         self._clock = clock or Clock()
         self._trainings: dict[TrainingKey, Training] = {}
         self._states: dict[TrainingKey, InProcessState] = {}
@@ -71,6 +74,7 @@ class TrainingStore:
         self._trainings[training.key] = training
         self._by_model[training.spec.model_id].add(training.key)
         self._show(training.key, gauges_of(training))
+        self._seen(training)
         return (
             known is None
             or _edited_parts(known) != _edited_parts(training)

@@ -39,7 +39,8 @@ from scriptix_operator.scriptix.jsontext import BadReplyError, read_object
 from scriptix_operator.scriptix.logstream import LogStreams
 from scriptix_operator.scriptix.refusals import error_in_success
 from scriptix_operator.scriptix.replies import read_model
-from scriptix_operator.scriptix.wire import Wire, quiet_wire_loggers, read_body, stash_headers
+from scriptix_operator.scriptix.wire import Wire, read_body, stash_headers
+from scriptix_operator.wire_loggers import quiet_wire_loggers
 
 __all__ = ["ScriptixClient", "Timeouts"]
 

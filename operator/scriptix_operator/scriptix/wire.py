@@ -1,6 +1,5 @@
 """One exchange on the wire: observes the request, and bounds what is read and logged."""
 
-import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -16,7 +15,6 @@ __all__ = [
     "LOCATION",
     "BodyError",
     "Wire",
-    "quiet_wire_loggers",
     "read_body",
     "read_pieces",
     "stash_headers",
@@ -27,14 +25,6 @@ LOCATION = "scriptix_location"
 
 _CODING = "scriptix_coding"
 """Extension of the response to which `stash_headers` moves Content-Encoding."""
-
-_WIRE_LOGGERS = (
-    "httpx",
-    "httpcore.connection",
-    "httpcore.http11",
-    "httpcore.proxy",
-    "httpcore.socks",
-)
 
 
 class Wire:
@@ -148,17 +138,3 @@ async def stash_headers(response: httpx.Response) -> None:
         value = response.headers.pop(header, None)
         if value is not None:
             response.extensions[extension] = value
-
-
-def quiet_wire_loggers() -> None:
-    """Prevent httpx and httpcore from logging replies below WARNING, whatever their level.
-
-    They log no request header, but the reason phrase (httpx, INFO) and the headers (httpcore,
-    DEBUG) of every reply, and a reply may quote the key.
-    """
-    for name in _WIRE_LOGGERS:
-        logging.getLogger(name).addFilter(_is_warning)  # adding a filter twice has no effect
-
-
-def _is_warning(record: logging.LogRecord) -> bool:
-    return record.levelno >= logging.WARNING

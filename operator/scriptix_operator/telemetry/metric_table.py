@@ -19,6 +19,7 @@ from scriptix_operator.telemetry.metric_types import (
     Label,
     Metric,
     MetricType,
+    NotificationResult,
     ReconcileResult,
     WriteOutcome,
 )
@@ -91,6 +92,12 @@ QUOTA_WRITES: Final = Metric(
     _COUNTER,
     "Writes of the quota ConfigMap by outcome; a failed write delays nothing and is retried.",
     (Label("outcome", (WriteOutcome.WRITTEN, WriteOutcome.FAILED)),),
+)
+NOTIFICATIONS: Final = Metric(
+    "scriptix_notifications_total",
+    _COUNTER,
+    "Attempts to send a notification by result; failed ones are retried for 24 h.",
+    (Label("result", tuple(NotificationResult)),),
 )
 NAMESPACE_LISTED: Final = Metric(
     "scriptix_namespace_listed",
@@ -267,6 +274,7 @@ GROUPS: Final[dict[str, tuple[Metric, ...]]] = {
         STATUS_WRITES,
         LEDGER_WRITES,
         QUOTA_WRITES,
+        NOTIFICATIONS,
         NAMESPACE_LISTED,
         PROBLEM_SECONDS,
     ),

@@ -3,7 +3,14 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-__all__ = ["Label", "Metric", "MetricType", "ReconcileResult", "WriteOutcome"]
+__all__ = [
+    "Label",
+    "Metric",
+    "MetricType",
+    "NotificationResult",
+    "ReconcileResult",
+    "WriteOutcome",
+]
 
 
 class ReconcileResult(StrEnum):
@@ -29,6 +36,19 @@ class WriteOutcome(StrEnum):
     """The resource was deleted meanwhile."""
     FAILED = "failed"
     """The API server has refused the write or was unreachable."""
+
+
+class NotificationResult(StrEnum):
+    """How an attempt to send a notification ended."""
+
+    DELIVERED = "delivered"
+    """The sink has accepted the notification."""
+    FAILED = "failed"
+    """The sink did not reply, or refused the notification; it is sent again."""
+    REJECTED = "rejected"
+    """Given up: the sink does not want the notification (HTTP 410)."""
+    EXPIRED = "expired"
+    """Given up: 24 hours have passed."""
 
 
 class MetricType(StrEnum):

@@ -30,7 +30,12 @@ from scriptix_operator.core.status.waiting import BLOCKING_REASONS, WAITING_REAS
 from scriptix_operator.telemetry import metric_table as table
 from scriptix_operator.telemetry.collectors import KeyStates, ProblemSeconds, TrainingGauges
 from scriptix_operator.telemetry.health import Problems
-from scriptix_operator.telemetry.metric_types import Metric, ReconcileResult, WriteOutcome
+from scriptix_operator.telemetry.metric_types import (
+    Metric,
+    NotificationResult,
+    ReconcileResult,
+    WriteOutcome,
+)
 
 __all__ = ["Metrics"]
 
@@ -57,6 +62,7 @@ class Metrics:
         self._status_writes = self._make(Counter, table.STATUS_WRITES)
         self._ledger_writes = self._make(Counter, table.LEDGER_WRITES)
         self._quota_writes = self._make(Counter, table.QUOTA_WRITES)
+        self._notifications = self._make(Counter, table.NOTIFICATIONS)
         self._namespace_listed = self._make(Gauge, table.NAMESPACE_LISTED)
         self._trainings = self._make(Gauge, table.TRAININGS)
         self._waiting = self._make(Gauge, table.TRAININGS_WAITING)
@@ -132,6 +138,10 @@ class Metrics:
     def quota_written(self, outcome: WriteOutcome) -> None:
         """Count a write of the quota ConfigMap."""
         self._quota_writes.labels(outcome).inc()
+
+    def notification(self, result: NotificationResult) -> None:
+        """Count an attempt to send a notification."""
+        self._notifications.labels(result).inc()
 
     def namespace_listed(self, namespace: str, *, is_listed: bool) -> None:
         """Set whether the last list of a watched namespace succeeded; empty: of all of them."""

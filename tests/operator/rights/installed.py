@@ -19,6 +19,7 @@ from tests.operator.rights.grants import EFFECT_SECONDS, Grant, grants_of
 SYSTEM = "scriptix-system"
 ACCOUNT = "scriptix-operator"
 DEFAULT_SECRET = "operators-own"
+NOTIFICATION_SECRET = "operators-notifications"
 POLICY_MESSAGE = "may write only ConfigMaps that a CustomModelTraining controls"
 
 
@@ -111,6 +112,8 @@ class Installed:
             "SCRIPTIX_WATCH_NAMESPACES": self.watches,
             "SCRIPTIX_DEFAULT_SECRET": DEFAULT_SECRET,
             "SCRIPTIX_DEFAULT_KEY_NAMESPACES": "*",
+            "SCRIPTIX_NOTIFICATION_SECRET": NOTIFICATION_SECRET,
+            "SCRIPTIX_ALLOW_INSECURE_HTTP": "true",  # of the sink, on loopback
         }
 
 
@@ -148,7 +151,10 @@ def install_chart(  # noqa: PLR0913 - where, with what, and as what
 ) -> Installed:
     """Install the chart for one namespace or for all, in a new namespace."""
     control_plane.kubectl("create", "namespace", own)
-    sets = [f"--set=settings.defaultSecret={DEFAULT_SECRET}"]
+    sets = [
+        f"--set=settings.defaultSecret={DEFAULT_SECRET}",
+        f"--set=settings.notificationSecret={NOTIFICATION_SECRET}",
+    ]
     if watched:
         sets.append(f"--set=watchNamespaces={{{watched}}}")
     rendered = Helm(helm, directory)("template", release, CHART, f"--namespace={own}", *sets)

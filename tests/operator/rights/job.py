@@ -8,7 +8,7 @@ from scriptix_operator.kube.quota_config_map import QuotaConfigMap
 from tests.operator.lab import TIMEOUT, Lab, Manifest, Operator
 from tests.operator.logsupport import Namespace
 from tests.operator.rights.audit import Audit
-from tests.operator.rights.installed import DEFAULT_SECRET, Installed
+from tests.operator.rights.installed import DEFAULT_SECRET, NOTIFICATION_SECRET, Installed
 
 
 async def main_job(lab: Lab, installed: Installed, audit: Audit) -> Operator:
@@ -25,8 +25,11 @@ async def main_job(lab: Lab, installed: Installed, audit: Audit) -> Operator:
 
 
 async def give_keys(lab: Lab, installed: Installed) -> None:
-    """Put the operator's own key into its namespace, and a key of the team into the team's."""
+    """Put the operator's own Secrets into its namespace, and a key of the team into the team's."""
     await lab.secret(name=DEFAULT_SECRET, namespace=installed.namespace)
+    # The sink is down, which delays nothing; the Secret is read for each attempt.
+    sink = {"signing-key": "whsec_" + "A" * 32, "url": "http://127.0.0.1:1/"}
+    await lab.put_secret(sink, NOTIFICATION_SECRET, installed.namespace)
     await lab.secret(name="team")
 
 

@@ -104,10 +104,11 @@ async def test_check_names_every_permission_that_an_identity_lacks(
     bad = [line for line in lines if line.startswith("bad")]
     assert {line.split()[1] for line in bad} == {"rights", "namespace"}
     # One for each needed rule except the one for the CRD, and one for the namespace.
-    assert len(bad) == 12
+    assert len(bad) == 13
     # The other topics are checked all the same.
     assert [line[:15].split()[1] for line in lines if not line.startswith("bad")] == [
         "settings",
+        "notify",
         "cluster",
         "crd",
         "others",

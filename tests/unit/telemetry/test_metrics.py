@@ -24,6 +24,7 @@ from scriptix_operator.telemetry.metric_table import METRICS
 from scriptix_operator.telemetry.metric_types import (
     Metric,
     MetricType,
+    NotificationResult,
     ReconcileResult,
     WriteOutcome,
 )
@@ -134,6 +135,13 @@ def test_writes_are_counted_by_outcome() -> None:
     metrics.ledger_written(WriteOutcome.FAILED)
     assert shown(metrics, "scriptix_status_writes_total", outcome="conflict") == 1
     assert shown(metrics, "scriptix_ledger_writes_total", outcome="failed") == 1
+
+
+def test_notifications_are_counted_by_result() -> None:
+    metrics = Metrics()
+    metrics.notification(NotificationResult.DELIVERED)
+    assert shown(metrics, "scriptix_notifications_total", result="delivered") == 1
+    assert shown(metrics, "scriptix_notifications_total", result="expired") == 0
 
 
 def test_leading_is_one_or_zero() -> None:

@@ -72,7 +72,12 @@ WORK = (
 
 
 def rights(
-    *, own: str, watches: Sequence[str], elects: bool, default_secret: str
+    *,
+    own: str,
+    watches: Sequence[str],
+    elects: bool,
+    default_secret: str,
+    notification_secret: str = "",
 ) -> Iterator[Right]:
     """All permissions that are needed.
 
@@ -81,6 +86,7 @@ def rights(
         watches: The namespaces that are served; empty: all.
         elects: Whether leader election is on.
         default_secret: The Secret with the operator's own key; empty: there is none.
+        notification_secret: The Secret that signs notifications; empty: they are off.
     """
     for namespace in watches or ("",):
         for verbs, group, resource, purpose in WORK:
@@ -99,4 +105,7 @@ def rights(
         yield Right(("get", "update"), "", "configmaps", purpose, own, QUOTA)
         if default_secret:
             yield Right(("get",), "", "secrets", "to read the default key", own, default_secret)
+        if notification_secret:
+            purpose = "to sign notifications"
+            yield Right(("get",), "", "secrets", purpose, own, notification_secret)
     yield Right(("get",), "apiextensions.k8s.io", CRDS, "to see that status is kept", name=CRD_NAME)

@@ -3,17 +3,23 @@
 from scriptix_operator.core.cluster.permissions import Right, rights
 
 
-def needed(*watches: str, elects: bool = True, default_secret: str = "") -> list[str]:
+def needed(
+    *watches: str, elects: bool = True, default_secret: str = "", notification_secret: str = ""
+) -> list[str]:
     return [
         str(right)
         for right in rights(
-            own="system", watches=watches, elects=elects, default_secret=default_secret
+            own="system",
+            watches=watches,
+            elects=elects,
+            default_secret=default_secret,
+            notification_secret=notification_secret,
         )
     ]
 
 
 def test_cluster_wide_all_but_the_lease_is_needed_everywhere() -> None:
-    assert needed(default_secret="key") == [
+    assert needed(default_secret="key", notification_secret="hooks") == [
         "get, list, watch custommodeltrainings.scriptix.io in all namespaces",
         "patch custommodeltrainings/status.scriptix.io in all namespaces",
         "get, create, update, delete configmaps in all namespaces",
@@ -27,7 +33,7 @@ def test_cluster_wide_all_but_the_lease_is_needed_everywhere() -> None:
 
 
 def test_named_objects_are_required_for_some_namespaces() -> None:
-    found = needed("a", "b", default_secret="key")
+    found = needed("a", "b", default_secret="key", notification_secret="hooks")
     for namespace in ("a", "b"):
         assert len([text for text in found if text.endswith(f" in namespace {namespace}")]) == 5
     assert [text for text in found if text.endswith(" in namespace system")] == [
@@ -37,6 +43,7 @@ def test_named_objects_are_required_for_some_namespaces() -> None:
         "get, update configmaps scriptix-operator-ledger in namespace system",
         "get, update configmaps scriptix-operator-quota in namespace system",
         "get secrets key in namespace system",
+        "get secrets hooks in namespace system",
     ]
     assert not any("all namespaces" in text for text in found)
 
