@@ -349,6 +349,15 @@ def _fail_in_the_start_queue(bench: "Bench") -> None:
     bench.on_step = queue_up
 
 
+async def test_reconcile_waits_for_another_write_of_the_resource() -> None:
+    async with _bench() as bench, _running(bench):
+        async with bench.engine.locks.of(_key("a")):
+            bench.seen("a")
+            await bench.derive_status()
+            assert bench.steps == []
+        await bench.until(lambda: bench.steps == ["a"])
+
+
 async def test_resource_deleted_during_its_reconcile_leaves_the_queue() -> None:
     async with _bench() as bench, _running(bench):
         _fail_in_the_start_queue(bench)

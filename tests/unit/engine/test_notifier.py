@@ -69,7 +69,7 @@ async def test_next_write_of_status_removes_delivered_entries(receiver: Receiver
         Reply(500),
         Reply(429),
         Reply(404),
-        Reply(302, ("Location: http://127.0.0.1:9/",)),
+        Reply(307, ("Location: /elsewhere",)),
         Reply(is_slow=True),
     ],
     ids=lambda reply: "slow" if reply.is_slow else str(reply.status),
@@ -86,6 +86,7 @@ async def test_failed_notification_is_retried_with_its_id(
         assert await process.advance(9.9) == 0
         await process.advance(0.2)
     assert receiver.types == ["started"] * 3
+    assert set(receiver.paths) == {"/hooks/hush?token=hush"}
     assert len(set(receiver.ids)) == 1
     assert (process.counted("failed"), process.counted("delivered")) == (2, 1)
     assert len(caplog.messages) == 2  # the first failure, and the end of the failures
