@@ -42,16 +42,20 @@ async def test_missing_policy_is_a_warning_for_the_operator_only(
         ({}, "notifications are off: SCRIPTIX_NOTIFICATION_SECRET is not set"),
         (
             {"SCRIPTIX_NOTIFICATION_SECRET": "hooks"},
-            "a sink is configured: url of Secret default/hooks, signed with signing-key of "
-            "Secret default/hooks; nothing was sent",
+            (
+                "a sink is configured: url of Secret default/hooks, signed with signing-key of "
+                "Secret default/hooks; nothing was sent"
+            ),
         ),
         (
             {
                 "SCRIPTIX_NOTIFICATION_SECRET": "hooks",
                 "SCRIPTIX_NOTIFICATION_URL": "https://hooks.example.com/hush",
             },
-            "a sink is configured: SCRIPTIX_NOTIFICATION_URL, signed with signing-key of "
-            "Secret default/hooks; nothing was sent",
+            (
+                "a sink is configured: SCRIPTIX_NOTIFICATION_URL, signed with signing-key of "
+                "Secret default/hooks; nothing was sent"
+            ),
         ),
     ],
 )
