@@ -24,6 +24,23 @@ those without a value of their own. With Kustomize, set literals of the ConfigMa
 `scriptix-operator-settings` in an overlay, as `deploy/overlays/namespaced` does.
 """
 
+TRACING: Final = """\
+## Tracing
+
+The standard variables of OpenTelemetry, which its SDK reads; [tracing.md](../tracing.md) has more.
+The chart has the value `tracing.endpoint` for the first.
+"""
+TRACING_ROWS: Final = (
+    (
+        "OTEL_EXPORTER_OTLP_ENDPOINT",
+        "(empty)",
+        "URL of the collector that takes the trace of each run by OTLP over HTTP; empty: none.",
+    ),
+    ("OTEL_EXPORTER_OTLP_HEADERS", "(empty)", "Headers for the collector; from a Secret."),
+    ("OTEL_SERVICE_NAME", "`scriptix-operator`", "Name of the service in the traces."),
+    ("OTEL_SDK_DISABLED", "`false`", "`true`: no traces, whatever the other variables say."),
+)
+
 HEADER: Final = ("| Variable | Default | Meaning |", "|---|---|---|")
 
 
@@ -33,14 +50,18 @@ def settings_page() -> str:
         "\n".join((f"## {title}\n", *HEADER, *_rows(names))) + "\n"
         for title, names in SETTING_GROUPS.items()
     )
-    return "\n".join((INTRODUCTION, *groups))
+    tracing = (_row(*row) for row in TRACING_ROWS)
+    return "\n".join((INTRODUCTION, *groups, TRACING, *HEADER, *tracing)) + "\n"
 
 
 def _rows(names: tuple[str, ...]) -> Iterator[str]:
     for name in names:
-        variable, default, meaning = described(name)
-        escaped = meaning.replace("|", "\\|")
-        yield f"| `{variable}` | {default} | {escaped} |"
+        yield _row(*described(name))
+
+
+def _row(variable: str, default: str, meaning: str) -> str:
+    escaped = meaning.replace("|", "\\|")
+    return f"| `{variable}` | {default} | {escaped} |"
 
 
 if __name__ == "__main__":

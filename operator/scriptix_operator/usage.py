@@ -45,6 +45,10 @@ The connection to the Scriptix API:
   HTTPS_PROXY, ALL_PROXY and NO_PROXY name proxies; SSL_CERT_FILE and SSL_CERT_DIR replace the
   bundled CAs.
 
+Tracing:
+  OTEL_EXPORTER_OTLP_ENDPOINT names a collector (OTLP over HTTP) for the trace of each run; without
+  it there are no traces. OTEL_SDK_DISABLED=true turns tracing off (docs/tracing.md).
+
 API keys:
   Each CustomModelTraining names a Secret in its own namespace (spec.apiKeySecretRef; by default
   the key {DEFAULT_SECRET_KEY} of the Secret {DEFAULT_SECRET})."""

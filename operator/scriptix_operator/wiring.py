@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import math
+import os
 import random
 import signal
 from collections.abc import Awaitable, Callable, Mapping
@@ -27,6 +28,7 @@ from scriptix_operator.engine.quota_restore import QuotaRestore
 from scriptix_operator.engine.reconciler import Reconciler
 from scriptix_operator.engine.remote_calls import RemoteCalls
 from scriptix_operator.engine.run_starter import RunStarter
+from scriptix_operator.engine.run_tracer import RunTracer
 from scriptix_operator.engine.schedulers import KeySchedulers
 from scriptix_operator.engine.shutdown import Shutdown
 from scriptix_operator.engine.start_ledger import StartLedger
@@ -54,6 +56,7 @@ from scriptix_operator.telemetry.health import Heartbeat, Problems, Readiness
 from scriptix_operator.telemetry.http import TelemetryServer
 from scriptix_operator.telemetry.logs import hide
 from scriptix_operator.telemetry.metrics import Metrics
+from scriptix_operator.telemetry.tracing import WriteTrace, traces_written
 
 __all__ = ["RECORDING", "EngineDependencies", "assemble", "operate"]
 
@@ -85,6 +88,7 @@ class ProcessDependencies:
     shutdown: Shutdown
     identity: str
     """The holder name in the Lease."""
+    write_trace: WriteTrace | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +109,8 @@ class EngineDependencies:
     leads_until: Callable[[], float]
     reachability: Reachability = field(default_factory=Reachability)
     """Whether the API server replies."""
+    write_trace: WriteTrace | None = None
+    """Takes the trace of each run; None: tracing is off."""
     shutdown: Shutdown = field(default_factory=Shutdown)
 
 
@@ -156,7 +162,11 @@ async def _operate(settings: Settings, shutdown: Shutdown) -> None:
         readiness=readiness,
         problems=problems,
     )
-    with server, shutdown.calling(lambda: readiness.unset("Stopping.")):
+    with (
+        traces_written(os.environ, metrics) as write_trace,
+        server,
+        shutdown.calling(lambda: readiness.unset("Stopping.")),
+    ):
         logger.info("health and metrics are served on port %s", server.port)
         identity = new_identity(settings.pod_name)
 
@@ -172,7 +182,15 @@ async def _operate(settings: Settings, shutdown: Shutdown) -> None:
                 readiness.set()
                 await _lead(
                     ProcessDependencies(
-                        settings, api, watch, metrics, heartbeat, problems, shutdown, identity
+                        settings,
+                        api,
+                        watch,
+                        metrics,
+                        heartbeat,
+                        problems,
+                        shutdown,
+                        identity,
+                        write_trace,
                     )
                 )
 
@@ -299,6 +317,7 @@ def _build(
         fence=Fence(),
         leads_until=lambda: _leads_until(leadership),
         reachability=api.reachability,
+        write_trace=process.write_trace,
         shutdown=process.shutdown,
     )
     if not settings.watch_namespaces:
@@ -370,6 +389,8 @@ def assemble(
         send_window=settings.send_window,
         shutdown=dependencies.shutdown,
     )
+    write_trace = dependencies.write_trace
+    tracer = None if write_trace is None else RunTracer(write_trace, store, clock)
     status_writer = StatusWriter(
         trainings=dependencies.trainings,
         config_maps=dependencies.config_maps,
@@ -378,6 +399,7 @@ def assemble(
         clock=clock,
         metrics=metrics,
         installation=settings.pod_namespace,
+        on_change=None if tracer is None else tracer.status_changed,
     )
     installation_watch = InstallationWatch(
         installation=settings.pod_namespace,
@@ -444,6 +466,7 @@ def assemble(
         beside=(
             installation_watch.run,
             QuotaPublisher(dependencies.quota, schedulers, metrics).run,
+            *(() if tracer is None else (tracer.run,)),
         ),
         report_left_alone=status_writer.report_left_alone,
         reachability=dependencies.reachability,

@@ -250,3 +250,4 @@ def test_ports_of_a_network_policy_follow_the_urls(offline: Helm, tmp_path: Path
     assert at("https://[2001:db8::1]") == {6443, 443}
     assert at("https://[2001:db8::1]:444") == {6443, 444}
     assert ports(proxy={"https": "http://proxy.example:3128/"}) == {6443, 443, 3128}
+    assert ports(tracing={"endpoint": "http://collector.example:4318"}) == {6443, 443, 4318}

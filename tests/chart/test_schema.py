@@ -57,6 +57,7 @@ MISTYPED = [
     ("proxy: {https: proxy:3128}", "at '/proxy/https': 'proxy:3128' does not match pattern"),
     ("proxy: {https: 'http://me:secret@proxy'}", "at '/proxy/https': "),
     ("proxy: {exclude: [10.0.0.0/8]}", "at '/proxy/exclude/0': '10.0.0.0/8' does not match"),
+    ("tracing: {endpoint: collector:4318}", "at '/tracing/endpoint': 'collector:4318' does not"),
     ("extraEnv: {A: b}", "at '/extraEnv': got object, want array"),
     ("extraEnv: [{name: A, value: 1}]", "at '/extraEnv/0/value': got number, want string"),
     ("extraEnv: [{value: b}]", "at '/extraEnv/0': missing property 'name'"),
@@ -108,6 +109,7 @@ CONTRADICTIONS = [
     ),
     ("settings: {baseUrl: 'https://a.example:65536'}", "settings.baseUrl names a port above 65535"),
     ("proxy: {https: 'http://proxy.example:99999'}", "proxy.https names a port above 65535"),
+    ("tracing: {endpoint: 'http://a.example:99999'}", "tracing.endpoint names a port above 65535"),
     ("settings: {baseUrl: 'http://api.example'}", "settings.baseUrl is plain http"),
     ("settings: {baseUrl: 'http://localhost.example'}", "settings.baseUrl is plain http"),
     (

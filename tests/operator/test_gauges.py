@@ -62,11 +62,14 @@ async def test_gauges_of_a_finished_training_survive_a_restart(lab: Lab) -> None
 async def test_scrape_has_samples_of_each_metric(lab: Lab) -> None:
     lab.model(812, duration=1)
     lab.model(813, duration=1000)
+    lab.model(814)
     await lab.secret()
-    operator = await lab.operator()
+    operator = await lab.operator(limit_starts="2/1h")
     await lab.train("finished", 812)
     await lab.train("running", 813)
     await lab.until_phase("finished", "Succeeded")
+    await lab.until_phase("running", "Running")
+    await lab.train("queued", 814)
     expected = {
         (metric.name.removesuffix("_total"), frozenset(label.name for label in metric.labels))
         for metric in METRICS
@@ -79,7 +82,7 @@ async def test_scrape_has_samples_of_each_metric(lab: Lab) -> None:
             if _families(text) == expected:
                 break
             await asyncio.sleep(0.05)
-    assert list(unexpected_labels(text, {lab.namespace}, {"finished", "running"})) == []
+    assert list(unexpected_labels(text, {lab.namespace}, {"finished", "running", "queued"})) == []
     counts = {
         "scriptix_runs_started_total 2.0",
         'scriptix_training_run_duration_seconds_count{outcome="Succeeded"} 1.0',
@@ -140,6 +143,8 @@ PASSING = {
     "scriptix_leader",
     "scriptix_problem_seconds",
     "scriptix_training_progress_ratio",
+    "scriptix_training_estimated_completion_timestamp_seconds",
+    "scriptix_training_estimated_start_timestamp_seconds",
     "scriptix_api_quota_used",
 }
 """Gauges whose values change meanwhile; their series are compared all the same."""

@@ -21,7 +21,7 @@
 {{- fail "proxy.https has no effect on a settings.baseUrl of plain http: a proxy would read the key, and could repeat a start" -}}
 {{- end -}}
 {{- end -}}
-{{- range $name, $url := dict "settings.baseUrl" .settings.baseUrl "proxy.https" .proxy.https -}}
+{{- range $name, $url := dict "settings.baseUrl" .settings.baseUrl "proxy.https" .proxy.https "tracing.endpoint" .tracing.endpoint -}}
 {{- if and $url (gt (int (include "scriptix-operator.port" $url)) 65535) -}}
 {{- fail (printf "%s names a port above 65535" $name) -}}
 {{- end -}}
@@ -46,7 +46,7 @@
 {{- $ours := concat (list "SCRIPTIX_HTTP_PORT" "POD_NAMESPACE" "POD_NAME") (include "scriptix-operator.variables" . | fromYaml | keys) -}}
 {{- range .Values.extraEnv -}}
 {{- if has (upper .name) $ours -}}
-{{- fail (printf "extraEnv sets %s, which the chart sets too; change the value of the chart instead (settings.…, watchNamespaces, customCA, proxy)" .name) -}}
+{{- fail (printf "extraEnv sets %s, which the chart sets too; change the value of the chart instead (settings.…, watchNamespaces, customCA, proxy, tracing)" .name) -}}
 {{- end -}}
 {{- end -}}
 {{- end }}

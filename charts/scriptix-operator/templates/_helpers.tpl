@@ -50,6 +50,9 @@ SSL_CERT_FILE: {{ . | quote }}
 {{- with .Values.proxy.https }}
 HTTPS_PROXY: {{ . | quote }}
 {{- end }}
+{{- with .Values.tracing.endpoint }}
+OTEL_EXPORTER_OTLP_ENDPOINT: {{ . | quote }}
+{{- end }}
 {{- /* Kubernetes fills it in. The clients of the API server go by HTTPS_PROXY too, wherever it is from. */}}
 NO_PROXY: {{ prepend .Values.proxy.exclude "$(KUBERNETES_SERVICE_HOST)" | join "," | quote }}
 {{- end }}

@@ -52,6 +52,7 @@ class StateReporter:
         self.metrics.phases(self.store.phases())
         self.metrics.waiting(self.store.waiting())
         self.metrics.blocked(self.store.blocked())
+        self.metrics.stages(self.store.stages())
         self.metrics.stalled(self.store.stalled())
         self.metrics.workqueue_depth(self.work_queue.due() + self.waiting_for_worker())
         self._report_unreadable()

@@ -2,7 +2,7 @@
 
 import contextlib
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from scriptix_operator.api.reasons import EventReason
@@ -38,6 +38,7 @@ class StatusWriter:
 
     Args:
         installation: The namespace of this installation, which each written status names.
+        on_change: Takes the resource before and after each write that has changed it.
     """
 
     trainings: Trainings
@@ -47,6 +48,7 @@ class StatusWriter:
     clock: Clock
     metrics: Metrics
     installation: str
+    on_change: Callable[[Training, Training], None] | None = None
 
     async def write(self, training: Training, status: TrainingStatus) -> Training:
         """Replace the status of `training` by `status`, and name this installation in it.
@@ -69,6 +71,8 @@ class StatusWriter:
             logger.about(written).info("taken over from another installation")
         self._count(training, written)
         self.store.renew(written)
+        if self.on_change is not None:
+            self.on_change(training, written)
         events = transition_events(training.status, written.status, training.spec.backoff_limit)
         for item in events:
             level = logging.WARNING if item.is_warning else logging.INFO

@@ -5,12 +5,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import datetime
 
-from scriptix_operator.api.reasons import Phase
+from scriptix_operator.api.reasons import Phase, Stage
 from scriptix_operator.core.cluster.served_by import last_seen_at
 from scriptix_operator.core.eta.timeline import PastRun, PastRuns
 from scriptix_operator.core.model.training import Training, TrainingKey
 from scriptix_operator.core.reconcile.in_process_state import InProcessState
-from scriptix_operator.core.status.conditions import last_key
+from scriptix_operator.core.status.conditions import is_followed, last_key
 from scriptix_operator.core.status.gauges import NO_GAUGES, Gauges, gauges_of
 from scriptix_operator.core.status.run_measures import NOTHING_SEEN, SeenRun
 from scriptix_operator.core.status.waiting import blocking_reason, waiting_reason
@@ -19,6 +19,7 @@ from scriptix_operator.engine.clock import Clock
 __all__ = ["TrainingStore", "is_older"]
 
 PHASES = frozenset(Phase)
+STAGES = frozenset(Stage)
 
 
 class TrainingStore:
@@ -174,6 +175,14 @@ class TrainingStore:
         """The number of followed runs whose progress is stalled."""
         return sum(
             training.status.progress_stalled_at is not None for training in self._trainings.values()
+        )
+
+    def stages(self) -> Counter[Stage]:
+        """The number of followed runs by stage; a run without a known stage is in none."""
+        return Counter(
+            Stage(training.status.stage)
+            for training in self._trainings.values()
+            if is_followed(training.status) and training.status.stage in STAGES
         )
 
     def _knows(self, training: Training) -> bool:

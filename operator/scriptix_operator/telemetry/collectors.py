@@ -5,6 +5,7 @@ a collector reads only what the engine replaces as a whole, or a copy.
 """
 
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
@@ -21,6 +22,17 @@ from scriptix_operator.telemetry.metric_types import Metric
 __all__ = ["KeyStates", "ProblemSeconds", "TrainingGauges"]
 
 
+OF_TRAININGS = (
+    table.PROGRESS,
+    table.WORD_ERROR_RATE,
+    table.PUBLISHED,
+    table.COMPLETION,
+    table.QUEUE_POSITION,
+    table.START,
+)
+"""The metrics of each resource, in the order of the fields of Gauges."""
+
+
 def _family(metric: Metric) -> GaugeMetricFamily:
     labels = [label.name for label in metric.labels]
     return GaugeMetricFamily(metric.name, metric.help, labels=labels)
@@ -34,19 +46,14 @@ class TrainingGauges(Collector):
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         """Yield the families of all resources."""
-        progress, published = _family(table.PROGRESS), _family(table.PUBLISHED)
-        word_error_rate = _family(table.WORD_ERROR_RATE)
+        families = {metric: _family(metric) for metric in OF_TRAININGS}
         for key, gauges in self.by_training.copy().items():
-            labels = [key.namespace, key.name]
-            if gauges.progress is not None:
-                progress.add_metric(labels, gauges.progress)
-            if gauges.word_error_rate is not None:
-                word_error_rate.add_metric(labels, gauges.word_error_rate)
-            if gauges.published_at is not None:
-                published.add_metric(labels, gauges.published_at.timestamp())
-        yield progress
-        yield word_error_rate
-        yield published
+            for metric, value in zip(OF_TRAININGS, gauges, strict=True):
+                if isinstance(value, datetime):
+                    families[metric].add_metric([key.namespace, key.name], value.timestamp())
+                elif value is not None:
+                    families[metric].add_metric([key.namespace, key.name], value)
+        yield from families.values()
 
 
 class KeyStates(Collector):

@@ -11,7 +11,7 @@ case.
 from itertools import chain
 from typing import Final
 
-from scriptix_operator.api.reasons import Outcome, Phase
+from scriptix_operator.api.reasons import Outcome, Phase, Stage
 from scriptix_operator.core.scheduling.calls import Call
 from scriptix_operator.core.scheduling.circuit_breaker import OpenCause
 from scriptix_operator.core.status.waiting import BLOCKING_REASONS, WAITING_REASONS
@@ -20,6 +20,7 @@ from scriptix_operator.telemetry.metric_types import (
     Metric,
     MetricType,
     ReconcileResult,
+    SpanOutcome,
     WriteOutcome,
 )
 
@@ -34,6 +35,8 @@ API_SECONDS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 """From a fast reply to the time-out of a start."""
 RUN_HOURS = (0.5, 1, 2, 4, 6, 8, 12, 16, 20, 24, 36, 48, 72)
 """A run of the API's document takes 20 hours."""
+DETECTION_SECONDS = (5, 15, 30, 60, 120, 300, 600, 1800, 3600, 14400)
+"""From polls close to the estimated end to an operator that was down for hours."""
 QUEUE_HOURS = (1 / 60, 0.25, 0.5, 1, 2, 4, 8, 12, 24, 48, 168)
 """From a start that was free soon to a week in the start queue."""
 
@@ -92,6 +95,13 @@ QUOTA_WRITES: Final = Metric(
     "Writes of the quota ConfigMap by outcome; a failed write delays nothing and is retried.",
     (Label("outcome", (WriteOutcome.WRITTEN, WriteOutcome.FAILED)),),
 )
+TRACE_SPANS: Final = Metric(
+    "scriptix_trace_spans_total",
+    _COUNTER,
+    "Spans of traces by outcome: sent to the collector, or dropped because the collector did not "
+    "take them. The log names spans that were dropped because too many wait.",
+    (Label("outcome", tuple(SpanOutcome)),),
+)
 NAMESPACE_LISTED: Final = Metric(
     "scriptix_namespace_listed",
     _GAUGE,
@@ -139,10 +149,34 @@ TRAININGS_SERVED_ELSEWHERE: Final = Metric(
     _GAUGE,
     "Resources that another installation serves and this one skips; /readyz names it.",
 )
+STAGES: Final = Metric(
+    "scriptix_trainings_in_stage",
+    _GAUGE,
+    "Running trainings by the stage of their run.",
+    (Label("stage", tuple(Stage)),),
+)
 PROGRESS: Final = Metric(
     "scriptix_training_progress_ratio",
     _GAUGE,
     "Progress of the run in status, 0 to 1.",
+    (NAMESPACE, NAME),
+)
+COMPLETION: Final = Metric(
+    "scriptix_training_estimated_completion_timestamp_seconds",
+    _GAUGE,
+    "Unix time at which the run is expected to end (p50), while the run is polled.",
+    (NAMESPACE, NAME),
+)
+QUEUE_POSITION: Final = Metric(
+    "scriptix_training_queue_position",
+    _GAUGE,
+    "Position in the start queue as status shows it, from 1, while the resource is queued.",
+    (NAMESPACE, NAME),
+)
+START: Final = Metric(
+    "scriptix_training_estimated_start_timestamp_seconds",
+    _GAUGE,
+    "Unix time at which the start is expected, while the resource is queued.",
     (NAMESPACE, NAME),
 )
 WORD_ERROR_RATE: Final = Metric(
@@ -175,6 +209,13 @@ RUN_DURATION: Final = Metric(
     "Time from the start of a run to its end, as status has both; counted when the run ends.",
     (Label("outcome", (Outcome.SUCCEEDED, Outcome.FAILED)),),
     tuple(hours * HOUR for hours in RUN_HOURS),
+)
+DETECTION: Final = Metric(
+    "scriptix_training_end_detection_seconds",
+    _HISTOGRAM,
+    "Time from the end of a run, as the API reports it, to the poll that showed the end. Not "
+    "counted without a reported end, and for ends within the second of the poll.",
+    buckets=DETECTION_SECONDS,
 )
 QUEUE_WAIT: Final = Metric(
     "scriptix_training_queue_wait_seconds",
@@ -267,6 +308,7 @@ GROUPS: Final[dict[str, tuple[Metric, ...]]] = {
         STATUS_WRITES,
         LEDGER_WRITES,
         QUOTA_WRITES,
+        TRACE_SPANS,
         NAMESPACE_LISTED,
         PROBLEM_SECONDS,
     ),
@@ -277,12 +319,17 @@ GROUPS: Final[dict[str, tuple[Metric, ...]]] = {
         TRAININGS_STALLED,
         TRAININGS_UNREADABLE,
         TRAININGS_SERVED_ELSEWHERE,
+        STAGES,
         PROGRESS,
+        COMPLETION,
+        QUEUE_POSITION,
+        START,
         WORD_ERROR_RATE,
         PUBLISHED,
         RUNS_STARTED,
         RUNS_FINISHED,
         RUN_DURATION,
+        DETECTION,
         QUEUE_WAIT,
         ESTIMATE_HELD,
     ),

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-__all__ = ["Label", "Metric", "MetricType", "ReconcileResult", "WriteOutcome"]
+__all__ = ["Label", "Metric", "MetricType", "ReconcileResult", "SpanOutcome", "WriteOutcome"]
 
 
 class ReconcileResult(StrEnum):
@@ -29,6 +29,14 @@ class WriteOutcome(StrEnum):
     """The resource was deleted meanwhile."""
     FAILED = "failed"
     """The API server has refused the write or was unreachable."""
+
+
+class SpanOutcome(StrEnum):
+    """What became of a span."""
+
+    SENT = "sent"
+    DROPPED = "dropped"
+    """The collector did not take the span in time."""
 
 
 class MetricType(StrEnum):

@@ -20,7 +20,7 @@ from prometheus_client import (
 from prometheus_client.metrics import MetricWrapperBase
 
 from scriptix_operator import __version__
-from scriptix_operator.api.reasons import Phase
+from scriptix_operator.api.reasons import Phase, Stage
 from scriptix_operator.core.model.training import TrainingKey
 from scriptix_operator.core.scheduling.calls import Call
 from scriptix_operator.core.scheduling.key_scheduler import KeyState
@@ -30,7 +30,12 @@ from scriptix_operator.core.status.waiting import BLOCKING_REASONS, WAITING_REAS
 from scriptix_operator.telemetry import metric_table as table
 from scriptix_operator.telemetry.collectors import KeyStates, ProblemSeconds, TrainingGauges
 from scriptix_operator.telemetry.health import Problems
-from scriptix_operator.telemetry.metric_types import Metric, ReconcileResult, WriteOutcome
+from scriptix_operator.telemetry.metric_types import (
+    Metric,
+    ReconcileResult,
+    SpanOutcome,
+    WriteOutcome,
+)
 
 __all__ = ["Metrics"]
 
@@ -57,16 +62,19 @@ class Metrics:
         self._status_writes = self._make(Counter, table.STATUS_WRITES)
         self._ledger_writes = self._make(Counter, table.LEDGER_WRITES)
         self._quota_writes = self._make(Counter, table.QUOTA_WRITES)
+        self._trace_spans = self._make(Counter, table.TRACE_SPANS)
         self._namespace_listed = self._make(Gauge, table.NAMESPACE_LISTED)
         self._trainings = self._make(Gauge, table.TRAININGS)
         self._waiting = self._make(Gauge, table.TRAININGS_WAITING)
         self._blocked = self._make(Gauge, table.TRAININGS_BLOCKED)
+        self._stages = self._make(Gauge, table.STAGES)
         self._stalled = self._make(Gauge, table.TRAININGS_STALLED)
         self._unreadable = self._make(Gauge, table.TRAININGS_UNREADABLE)
         self._served_elsewhere = self._make(Gauge, table.TRAININGS_SERVED_ELSEWHERE)
         self._runs_started = self._make(Counter, table.RUNS_STARTED)
         self._runs_finished = self._make(Counter, table.RUNS_FINISHED)
         self._run_duration = self._make_histogram(table.RUN_DURATION)
+        self._detection = self._make_histogram(table.DETECTION)
         self._queue_wait = self._make_histogram(table.QUEUE_WAIT)
         self._estimate_held = self._make(Counter, table.ESTIMATE_HELD)
         self._api_requests = self._make(Counter, table.API_REQUESTS)
@@ -117,6 +125,7 @@ class Metrics:
             self._key_states.by_key = {}
             self.phases({})
             self.waiting({})
+            self.stages({})
             self.stalled(0)
             self.unreadable(0)
             self.served_elsewhere(0)
@@ -132,6 +141,11 @@ class Metrics:
     def quota_written(self, outcome: WriteOutcome) -> None:
         """Count a write of the quota ConfigMap."""
         self._quota_writes.labels(outcome).inc()
+
+    def spans_sent(self, count: int, *, is_taken: bool) -> None:
+        """Count spans that were sent to the collector, whether it has taken them or not."""
+        outcome = SpanOutcome.SENT if is_taken else SpanOutcome.DROPPED
+        self._trace_spans.labels(outcome).inc(count)
 
     def namespace_listed(self, namespace: str, *, is_listed: bool) -> None:
         """Set whether the last list of a watched namespace succeeded; empty: of all of them."""
@@ -153,6 +167,11 @@ class Metrics:
         """Set the number of blocked resources for each reason; a missing reason has none."""
         for reason in BLOCKING_REASONS:
             self._blocked.labels(reason).set(counts.get(reason, 0))
+
+    def stages(self, counts: Mapping[Stage, int]) -> None:
+        """Set the number of running trainings in each stage; a stage that is missing has none."""
+        for stage in Stage:
+            self._stages.labels(stage).set(counts.get(stage, 0))
 
     def stalled(self, count: int) -> None:
         """Set the number of stalled runs."""
@@ -179,6 +198,8 @@ class Metrics:
             self._runs_started.inc()
         if measures.queue_seconds is not None:
             self._queue_wait.observe(measures.queue_seconds)
+        if measures.detection_seconds is not None:
+            self._detection.observe(measures.detection_seconds)
         if measures.outcome is not None:
             self._runs_finished.labels(measures.outcome).inc()
             if measures.run_seconds is not None:

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from scriptix_operator.api.base import replace
-from scriptix_operator.api.reasons import Phase
+from scriptix_operator.api.reasons import Phase, Stage
 from scriptix_operator.api.status import LogStatus
 from scriptix_operator.core.cluster.served_by import left_for
 from scriptix_operator.core.eta.timeline import MILESTONES, PastRun
@@ -283,6 +283,13 @@ def test_stalled_runs_are_counted(store: TrainingStore) -> None:
     assert store.stalled() == 2
     store.remove(a_training(name="b").key)
     assert store.stalled() == 1
+
+
+def test_followed_runs_are_counted_by_stage(store: TrainingStore) -> None:
+    store.put(a_training(name="a", status=followed(stage="FineTuning")))
+    store.put(a_training(name="b", status=followed(stage="FineTuning", finished_at=EIGHT)))
+    store.put(a_training(name="c", status=followed(stage="Distillation")))
+    assert store.stages() == {Stage.FINE_TUNING: 1}
 
 
 # Logs.

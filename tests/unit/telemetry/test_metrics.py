@@ -1,7 +1,7 @@
 """telemetry/metrics.py: a scrape returns the table, with the values of what has happened."""
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -10,7 +10,7 @@ from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.parser import text_string_to_metric_families
 
 from scriptix_operator import __version__
-from scriptix_operator.api.reasons import Outcome, Phase
+from scriptix_operator.api.reasons import Outcome, Phase, Stage
 from scriptix_operator.core.model.training import TrainingKey
 from scriptix_operator.core.ratelimit.limiter import LimitUse
 from scriptix_operator.core.ratelimit.limits import Limit
@@ -61,7 +61,7 @@ def scraped() -> dict[str, Family]:
     for call in Call:
         metrics.api_call(call, "2xx", 1)
     metrics.namespace_listed("n", is_listed=True)
-    metrics.training(TrainingKey("n", "t"), Gauges(1, 1.0, EIGHT))
+    metrics.training(TrainingKey("n", "t"), Gauges(1, 1.0, EIGHT, EIGHT, 1, EIGHT))
     quotas = dict.fromkeys(Call, (LimitUse(Limit(5, 3600.0), 2),))
     metrics.keys({KEY: a_state(quotas=quotas)})
     families = text_string_to_metric_families(generate_latest(metrics.registry).decode())
@@ -182,6 +182,10 @@ def test_phase_or_reason_that_is_not_reported_has_no_trainings() -> None:
     metrics.waiting({"RateLimited": 1})
     assert shown(metrics, "scriptix_trainings_waiting", reason="ModelInUse") == 0
     assert shown(metrics, "scriptix_trainings_waiting", reason="RateLimited") == 1
+    metrics.stages({Stage.FINE_TUNING: 2})
+    metrics.stages({Stage.MAIN_TRAINING: 1})
+    assert shown(metrics, "scriptix_trainings_in_stage", stage="FineTuning") == 0
+    assert shown(metrics, "scriptix_trainings_in_stage", stage="MainTraining") == 1
     metrics.blocked({"SecretNotFound": 2})
     metrics.blocked({"Unauthorized": 1})
     assert shown(metrics, "scriptix_trainings_blocked", reason="SecretNotFound") == 0
@@ -191,12 +195,17 @@ def test_phase_or_reason_that_is_not_reported_has_no_trainings() -> None:
 PROGRESS = "scriptix_training_progress_ratio"
 WORD_ERROR_RATE = "scriptix_training_word_error_rate_percent"
 PUBLISHED = "scriptix_training_published_timestamp_seconds"
+COMPLETION = "scriptix_training_estimated_completion_timestamp_seconds"
+POSITION = "scriptix_training_queue_position"
+START = "scriptix_training_estimated_start_timestamp_seconds"
 
 
 def test_series_of_a_training_follow_its_gauges() -> None:
     metrics = Metrics()
+    nine = EIGHT + timedelta(hours=1)
+    ten = EIGHT + timedelta(hours=2)
     for name in ("x", "y"):
-        metrics.training(TrainingKey("team-a", name), Gauges(0.45, 12.5, EIGHT))
+        metrics.training(TrainingKey("team-a", name), Gauges(0.45, 12.5, EIGHT, nine, 3, ten))
     metrics.training(TrainingKey("team-a", "x"), Gauges(0.46, None))
     assert shown(metrics, PROGRESS, namespace="team-a", name="x") == 0.46
     assert shown(metrics, WORD_ERROR_RATE, namespace="team-a", name="x") is None
@@ -206,13 +215,16 @@ def test_series_of_a_training_follow_its_gauges() -> None:
     assert shown(metrics, PROGRESS, namespace="team-a", name="y") == 0.45
     assert shown(metrics, WORD_ERROR_RATE, namespace="team-a", name="y") == 12.5
     assert shown(metrics, PUBLISHED, namespace="team-a", name="y") == EIGHT.timestamp()
+    assert shown(metrics, COMPLETION, namespace="team-a", name="y") == nine.timestamp()
+    assert shown(metrics, POSITION, namespace="team-a", name="y") == 3
+    assert shown(metrics, START, namespace="team-a", name="y") == ten.timestamp()
 
 
 def test_measures_of_a_run_are_counted() -> None:
     metrics = Metrics()
     assert shown(metrics, "scriptix_runs_finished_total", outcome="Failed") == 0
     metrics.run_measured(RunMeasures(is_started=True, queue_seconds=7200.0))
-    metrics.run_measured(RunMeasures(outcome=Outcome.FAILED))
+    metrics.run_measured(RunMeasures(outcome=Outcome.FAILED, detection_seconds=40.0))
     metrics.run_measured(
         RunMeasures(
             outcome=Outcome.SUCCEEDED, run_seconds=5400.0, is_p50_held=False, is_p90_held=True
@@ -225,6 +237,9 @@ def test_measures_of_a_run_are_counted() -> None:
     assert shown(metrics, f"{wait}_bucket", le="3600.0") == 0
     assert shown(metrics, f"{run}_count", outcome="Failed") == 0
     assert shown(metrics, f"{run}_sum", outcome="Succeeded") == 5400.0
+    detection = "scriptix_training_end_detection_seconds"
+    assert shown(metrics, f"{detection}_count") == 1
+    assert shown(metrics, f"{detection}_sum") == 40.0
     held = "scriptix_estimate_held_total"
     assert shown(metrics, held, bound="p50", held="false") == 1
     assert shown(metrics, held, bound="p50", held="true") == 0

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from scriptix_operator.api.reasons import Outcome
 from scriptix_operator.api.status import TrainingStatus
 from scriptix_operator.core.model.training import Training
-from scriptix_operator.core.status.conditions import has_ended
+from scriptix_operator.core.status.conditions import has_ended, is_followed
 
 __all__ = ["NO_GAUGES", "Gauges", "gauges_of"]
 
@@ -22,6 +22,12 @@ class Gauges(NamedTuple):
     published_at: datetime | None = None
     """End of the newest run whose result was published, as the result ConfigMap has it. Status does
     not record when the ConfigMap was written, which is seconds after the end."""
+    completes_at: datetime | None = None
+    """Median estimate of the end of the run, while the run is polled."""
+    queue_position: int | None = None
+    """Position in the start queue, from 1."""
+    starts_at: datetime | None = None
+    """When the start of the queued run is expected."""
 
 
 NO_GAUGES = Gauges()
@@ -34,7 +40,15 @@ def gauges_of(training: Training) -> Gauges:
         return NO_GAUGES
     status = training.status
     progress = None if status.progress is None else status.progress / 100
-    return Gauges(progress, _word_error_rate(status), _published_at(status))
+    queue = status.queue
+    return Gauges(
+        progress=progress,
+        word_error_rate=_word_error_rate(status),
+        published_at=_published_at(status),
+        completes_at=status.estimated_completion_at if is_followed(status) else None,
+        queue_position=None if queue is None else queue.position,
+        starts_at=None if queue is None else queue.estimated_start_at,
+    )
 
 
 def _published_at(status: TrainingStatus) -> datetime | None:

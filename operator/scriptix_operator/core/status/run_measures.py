@@ -9,7 +9,7 @@ from datetime import datetime
 
 from scriptix_operator.api.reasons import Outcome, Ownership, Stage
 from scriptix_operator.api.status import Run, TrainingStatus
-from scriptix_operator.core.status.conditions import is_followed, is_over, is_starting
+from scriptix_operator.core.status.conditions import has_ended, is_followed, is_over, is_starting
 from scriptix_operator.core.status.events import run_outcome
 
 __all__ = ["JUDGED_STAGE", "NOTHING_SEEN", "RunMeasures", "SeenRun", "run_measures"]
@@ -53,6 +53,8 @@ class RunMeasures:
     """The outcome of a run that has ended; None: no run has ended."""
     run_seconds: float | None = None
     """Duration of the run that has ended; None: its beginning is not known."""
+    detection_seconds: float | None = None
+    """Seconds from the end of the run, by the API, to the poll that showed it; None: not known."""
     is_p50_held: bool | None = None
     """Whether the run has succeeded by its p50 estimate; None: there is no estimate to judge."""
     is_p90_held: bool | None = None
@@ -81,6 +83,8 @@ def run_measures(
         wait = None if is_adopted else seen.queue_seconds
         measures = RunMeasures(is_started=True, queue_seconds=wait)
         seen = replace(seen, queued_at=None, queue_seconds=None)
+    if has_ended(new) and is_followed(old):
+        measures = replace(measures, detection_seconds=_detection_seconds(old, new))
     outcome = run_outcome(old, new)
     if outcome is not None:
         measures = _with_end(measures, seen, new, outcome)
@@ -129,6 +133,19 @@ def _estimate_in_stage(status: TrainingStatus) -> _Estimate | None:
     if status.run is None or p50 is None or p90 is None or not is_judged:
         return None
     return _Estimate(status.run.id, p50, p90)
+
+
+def _detection_seconds(old: TrainingStatus, new: TrainingStatus) -> float | None:
+    """How long after the end of a run a poll showed the end.
+
+    Where the API reports no end, status has the time of the poll, and the difference is 0; where
+    the operator ends the run, as by a time-out, no poll follows the end. Neither is a detection.
+    """
+    pending = old.run.pending_end if old.run else None
+    seen_at = pending.seen_at.replace(microsecond=0) if pending else new.last_observed_at
+    if seen_at is None or new.finished_at is None or new.finished_at >= seen_at:
+        return None
+    return (seen_at - new.finished_at).total_seconds()
 
 
 def _with_end(

@@ -59,6 +59,25 @@ ENDED = {"run": a_run(), "finished_at": EIGHT, "progress": 100}
             Gauges(1, 9.5, BEFORE),
             id="not published yet",
         ),
+        pytest.param(
+            {
+                "run": a_run(ownership="Owned"),
+                "progress": 45,
+                "estimated_completion_at": EIGHT,
+            },
+            Gauges(0.45, completes_at=EIGHT),
+            id="expected to end",
+        ),
+        pytest.param(
+            {**ENDED, "estimated_completion_at": BEFORE},
+            Gauges(1, published_at=EIGHT),
+            id="ended, an estimate is left",
+        ),
+        pytest.param(
+            {"queue": {"position": 2, "of": 3, "estimated_start_at": EIGHT}},
+            Gauges(queue_position=2, starts_at=EIGHT),
+            id="queued",
+        ),
         *[
             pytest.param({"metrics": {"word_error_rate": text}}, NO_GAUGES, id=f"by hand: {text}")
             for text in ("low", "NaN", "Infinity")

@@ -108,6 +108,32 @@ def test_duration_is_counted_when_a_run_ends(end: TrainingStatus, expected: RunM
     assert counted([followed(), end, end]) == [expected]
 
 
+SEEN_AFTER_FIVE_SECONDS = {"training_status": 4, "seen_at": at(hours=1, seconds=5.5)}
+
+
+@pytest.mark.parametrize(
+    ("before", "seconds_after_end", "expected"),
+    [
+        pytest.param({}, 42, 42, id="seen by a poll"),
+        pytest.param({}, 0, None, id="no end reported, or seen at once"),
+        pytest.param({}, -60, None, id="ended by a time-out"),
+        pytest.param({}, None, None, id="never polled"),
+        pytest.param(
+            {"run": a_run(ownership="Owned", pending_end=SEEN_AFTER_FIVE_SECONDS)},
+            42,
+            5,
+            id="results were awaited",
+        ),
+    ],
+)
+def test_detection_is_counted_from_the_reported_end(
+    before: dict[str, Any], seconds_after_end: float | None, expected: float | None
+) -> None:
+    after = None if seconds_after_end is None else at(hours=1, seconds=seconds_after_end)
+    [end] = counted([followed(**before), ended(1, last_observed_at=after)])
+    assert end.detection_seconds == expected
+
+
 # The estimates.
 
 OTHER_RUN = a_run(id="run-2", ownership=Ownership.OWNED)
