@@ -80,6 +80,10 @@ test-gitops: install ## test with the libraries of Argo CD and Flux; the first r
 	@tests/gitops/redis.sh
 	@.venv/bin/pytest tests/gitops -m gitops --numprocesses=$(if $(ARGS),0,2) $(ARGS)
 
+.PHONY: test-dashboard
+test-dashboard: install ## test the queries of the dashboard with a real Prometheus during 20 runs, about two minutes
+	@.venv/bin/pytest tests/dashboard -m dashboard $(ARGS)
+
 .PHONY: bench
 bench: install ## compare the operator with a fixed interval, in virtual time, minutes; ARGS="eta outage" selects some
 	@.venv/bin/python -m bench $(ARGS)
@@ -142,7 +146,7 @@ fuzz: install ## test with thousands of new hostile replies and manifests, about
 
 .PHONY: requirements
 requirements: install ## pin the dependencies of pyproject.toml and requirements/*.in; UPGRADE=1 takes newer versions
-	@$(COMPILE) pyproject.toml -o requirements/runtime.txt
+	@$(COMPILE) pyproject.toml --extra tracing -o requirements/runtime.txt
 	@$(COMPILE) requirements/dev.in -o requirements/dev.txt
 	@$(COMPILE) requirements/go.in -o requirements/go.txt
 

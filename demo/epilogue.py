@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from demo import cast
 from demo.background import Places
@@ -19,6 +20,7 @@ Nothing is left running. To try things yourself: make demo KEEP=1"""
 def next_steps(assets: Path, directory: Path, places: Places, pid: int) -> str:
     """Return shell lines: what to export, what to try, and how to stop."""
     good = f"kubectl patch cmt {cast.GOOD} --type=merge -p"
+    config = directory / "prometheus.yml"
     patch_key = "kubectl patch secret scriptix-api-key -p"
     return f"""
 The demo keeps running. In any shell:
@@ -49,6 +51,11 @@ kubectl wait --for=condition=Succeeded --timeout=10m cmt/{cast.GOOD}
 {check_command(directory, places.simulator, os.environ)}
 
 # Script models and faults: open {places.simulator}/admin/ in a browser
+
+# Metrics for the panels of docs/dashboard.md, scraped by a Prometheus that you have
+echo '{{"global": {{"scrape_interval": "5s"}}, "scrape_configs": [{{"job_name": "demo", \
+  "static_configs": [{{"targets": ["{urlsplit(places.metrics).netloc}"]}}]}}]}}' >{config}
+prometheus --config.file={config} --storage.tsdb.path={directory}/prometheus
 
 # Behind the scenes
 curl {places.simulator}/admin/summary

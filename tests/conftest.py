@@ -36,6 +36,7 @@ BUILDS: Mapping[str, Callable[[Mapping[str, str], TextIO], Path]] = {
     "gitops_tools": gitops.TOOLS.find_or_build,
     "lua_tools": gitops.LUA_TOOLS.find_or_build,
     "promtool": prometheus.find_or_unpack,
+    "prometheus_program": prometheus.find_or_unpack_prometheus,
 }
 """How tools are found or made, by the name of the fixture that returns their folder or program."""
 
@@ -122,6 +123,12 @@ def lua_tools(request: pytest.FixtureRequest) -> Path:
 @pytest.fixture(scope="session")
 def promtool(request: pytest.FixtureRequest) -> Path:
     """Return the program that tests alert rules."""
+    return _built(request)
+
+
+@pytest.fixture(scope="session")
+def prometheus_program(request: pytest.FixtureRequest) -> Path:
+    """Return the program that evaluates the dashboard."""
     return _built(request)
 
 

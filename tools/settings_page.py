@@ -7,7 +7,7 @@ from typing import Final
 from scriptix_operator.settings import described
 from scriptix_operator.usage import SETTING_GROUPS
 
-__all__ = ["settings_page"]
+__all__ = ["TRACING_ROWS", "settings_page"]
 
 INTRODUCTION: Final = """\
 # Settings

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from scriptix_operator.settings import Settings, described
-from tools.settings_page import settings_page
+from tools.settings_page import TRACING_ROWS, settings_page
 
 ROOT = Path(__file__).parents[2]
 PAGE = settings_page()
@@ -23,6 +23,7 @@ def test_readme_links_the_settings_page() -> None:
 
 def test_page_has_one_row_for_each_setting() -> None:
     variables = [described(name)[0] for name in Settings.model_fields]
+    variables += [variable for variable, *_ in TRACING_ROWS]
     assert sorted(ROWS) == sorted(variables)
     assert PAGE.count("\n| `") == len(variables)
 
