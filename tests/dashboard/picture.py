@@ -94,4 +94,4 @@ def _draw_lines(axes: Axes, named: Named, panel: Panel) -> None:
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}{UNITS.get(panel.unit, '')}")
     if any(name for name, _ in named):
         handles, labels = axes.get_legend_handles_labels()
-        axes.legend(handles[:MOST_NAMES], labels[:MOST_NAMES], frameon=False, loc="upper left")
+        axes.legend(handles[:MOST_NAMES], labels[:MOST_NAMES], framealpha=0.7, loc="upper left")
