@@ -166,6 +166,7 @@ def test_the_settings_are_known_and_at_their_defaults(
         "LOG_FORMAT",
         "LOG_LEVEL",
         "NOTIFICATION_SECRET",
+        "NOTIFICATION_URL",
         "NO_PROXY",
         "WATCH_NAMESPACES",
     }

@@ -3,9 +3,6 @@
 from tests.plugin.golden import GOLDEN, PAGE, PICTURES, page, pictures, renders
 
 for folder, files in ((GOLDEN, renders()), (PICTURES, pictures())):
-    folder.mkdir(exist_ok=True)
-    for old in folder.iterdir():
-        old.unlink()
     for name, text in files.items():
         (folder / name).write_text(text)
 PAGE.write_text(page())

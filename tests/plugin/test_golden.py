@@ -36,4 +36,5 @@ def test_page_has_each_command_with_its_output() -> None:
 
 
 def test_pictures_of_the_page_are_current() -> None:
-    assert {path.name: path.read_text() for path in PICTURES.iterdir()} == pictures()
+    drawn = pictures()
+    assert {name: (PICTURES / name).read_text() for name in drawn} == drawn

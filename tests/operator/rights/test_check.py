@@ -51,6 +51,7 @@ async def test_check_finds_no_problem_in_an_installed_operator(
     lines = [line for line in lines if line[:15].split()[1] != "quota"]
     assert [line[:15].split() for line in lines] == [
         ["ok", "settings"],
+        ["ok", "notify"],
         ["ok", "cluster"],
         ["ok", "crd"],
         ["ok", "rights"],
@@ -193,6 +194,7 @@ async def test_check_names_what_is_unreachable_and_checks_the_others(
         status, lines = await command.run(environment)
         assert [line[:15].split() for line in lines] == [
             ["ok", "settings"],
+            ["ok", "notify"],
             ["bad", "cluster"],
             ["ok", "api"],
         ]

@@ -230,6 +230,7 @@ def test_conditions_are_a_map_and_other_lists_are_atomic() -> None:
     }
     assert kinds == {
         ".status.timeline": "atomic",
+        ".status.pendingNotifications": "atomic",
         ".status.learningCurve": "atomic",
         ".status.log.recentCalls": "atomic",
         ".status.log.configMaps": "atomic",

@@ -29,7 +29,7 @@ EARNED = 0.1
 """Poll credits earned by each requested poll."""
 MAX_CREDITS = 60.0
 """Most poll credits that can be saved up: those of a run of ten hours at a poll a minute."""
-EARLY = 0.9
+EARLY = 0.95
 """Part of the shortest interval after which a resource joins the queue of the polls. The interval
 was granted for the runs at that time; as runs end, the resources in the queue take their polls."""
 SHOWN_FROM = 1.5
