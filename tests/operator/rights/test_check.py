@@ -198,7 +198,7 @@ async def test_check_names_what_is_unreachable_and_checks_the_others(
             ["bad", "cluster"],
             ["ok", "api"],
         ]
-        assert announced in lines[1]
+        assert announced in lines[2]
         assert status == 1
     status, lines = await command.run(
         {"KUBECONFIG": str(cluster.kubeconfig), "SCRIPTIX_BASE_URL": NOBODY}
