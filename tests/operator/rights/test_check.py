@@ -60,10 +60,10 @@ async def test_check_finds_no_problem_in_an_installed_operator(
         ["ok", "api"],
     ]
     assert status == 0
-    assert f"{installed.user} has all " in lines[3]
-    assert lines[4].endswith(" can be listed")
-    assert f"{installed.user} may not list Leases" in lines[5]
-    assert f"{lab.simulator.url} answers (HTTP " in lines[6]
+    assert f"{installed.user} has all " in lines[4]
+    assert lines[5].endswith(" can be listed")
+    assert f"{installed.user} may not list Leases" in lines[6]
+    assert f"{lab.simulator.url} answers (HTTP " in lines[7]
     # No key was sent, so no quota is consumed.
     assert [(call.method, call.path, call.key) for call in lab.simulator.state.calls] == [
         ("GET", "/", None)

@@ -232,7 +232,13 @@ class Bench:
         status_writer = cast("StatusWriter", self.cluster)
         durations = Durations()
         starts = RunStarter(
-            self.store, start_sender, status_writer, self.ledger, self.time, durations
+            self.store,
+            start_sender,
+            status_writer,
+            self.ledger,
+            self.time,
+            durations,
+            pause=_pause,
         )
         nothing: Any = None
         self.reconciler = Reconciler(
@@ -276,6 +282,11 @@ class Bench:
         """The in-flight start in the ledger."""
         own, before = self.ledger.charges_of(KEY.fingerprint, KEY.source)
         return len(own) + len(before)
+
+
+async def _pause(seconds: float) -> None:
+    """Look the function up at each call, since the fixture replaces it."""
+    await asyncio.sleep(seconds)
 
 
 @pytest.fixture
