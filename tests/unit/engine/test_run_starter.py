@@ -285,7 +285,7 @@ class Bench:
 
 
 async def _pause(seconds: float) -> None:
-    """Look the function up at each call, since the fixture replaces it."""
+    """Call the present function of asyncio, which the fixture replaces."""
     await asyncio.sleep(seconds)
 
 
