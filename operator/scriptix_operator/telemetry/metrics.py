@@ -127,6 +127,7 @@ class Metrics:
             self._key_states.by_key = {}
             self.phases({})
             self.waiting({})
+            self.blocked({})
             self.stages({})
             self.stalled(0)
             self.unreadable(0)

@@ -10,7 +10,7 @@ from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.parser import text_string_to_metric_families
 
 from scriptix_operator import __version__
-from scriptix_operator.api.reasons import Outcome, Phase, Stage
+from scriptix_operator.api.reasons import FailureReason, Outcome, Phase, Reason, Stage
 from scriptix_operator.core.model.training import TrainingKey
 from scriptix_operator.core.ratelimit.limiter import LimitUse
 from scriptix_operator.core.ratelimit.limits import Limit
@@ -206,6 +206,26 @@ PUBLISHED = "scriptix_training_published_timestamp_seconds"
 COMPLETION = "scriptix_training_estimated_completion_timestamp_seconds"
 POSITION = "scriptix_training_queue_position"
 START = "scriptix_training_estimated_start_timestamp_seconds"
+
+
+def test_process_that_does_not_lead_counts_no_resources() -> None:
+    metrics = Metrics()
+    metrics.phases({Phase.RUNNING: 2})
+    metrics.waiting({Reason.OBSERVED: 2})
+    metrics.blocked({FailureReason.UNAUTHORIZED: 2})
+    metrics.stages({Stage.FINE_TUNING: 2})
+    metrics.stalled(2)
+    metrics.unreadable(2)
+    metrics.served_elsewhere(2)
+    metrics.leading(leads=False)
+    counted = [
+        sample
+        for family in metrics.registry.collect()
+        if family.name.startswith("scriptix_trainings")
+        for sample in family.samples
+    ]
+    assert counted
+    assert [sample for sample in counted if sample.value] == []
 
 
 def test_series_of_a_training_follow_its_gauges() -> None:
