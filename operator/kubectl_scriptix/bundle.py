@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from kubectl_scriptix.cluster import Cluster
+from kubectl_scriptix.cluster import Cluster, read_training
 from kubectl_scriptix.describe import event_lines
 from kubectl_scriptix.doctor import examine
 from kubectl_scriptix.errors import PluginError
@@ -54,7 +54,7 @@ def _files(cluster: Cluster, now: datetime) -> Iterator[tuple[str, str]]:
         name = raw["metadata"]["name"]
         yield f"trainings/{name}.json", json.dumps(_stripped(raw), indent=2)
         try:
-            training = cluster.training(name)
+            training = read_training(raw)
             events = "\n".join(event_lines(cluster.events(training), now))
             log = "\n".join(line.text for line in read_log(cluster, training))
         except PluginError as error:

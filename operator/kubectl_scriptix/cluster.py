@@ -19,18 +19,15 @@ from kubectl_scriptix.refusals import (
 )
 from scriptix_operator.api.names import CRD_NAME, GROUP, KIND, PLURAL, QUOTA, SHORT_NAME, VERSION
 from scriptix_operator.core.model.training import Training
-from scriptix_operator.core.scheduling.quota_document import QuotaDocument, parse
+from scriptix_operator.core.scheduling.quota_document import DATA_KEY, QuotaDocument, parse
 from scriptix_operator.kube.parsing import UnreadableError, parse_training
 
-__all__ = ["Cluster", "Target"]
+__all__ = ["Cluster", "Target", "read_training"]
 
 PAGE = 500
 """Objects in one page of a list."""
 TIMEOUT = (5, 30)
 """Seconds to connect, and to wait for a reply."""
-
-QUOTA_ENTRY = "quota.json"
-"""The key of the data in the ConfigMap with the quota."""
 
 T = TypeVar("T")
 
@@ -132,10 +129,7 @@ class Cluster:
         Raises:
             PluginError: There is none of that name, or it cannot be read.
         """
-        try:
-            return parse_training(self.raw_training(name))
-        except UnreadableError as error:
-            raise PluginError(f"{error}. Update the plugin, or correct the resource.") from error
+        return read_training(self.raw_training(name))
 
     def raw_training(self, name: str, namespace: str | None = None) -> dict[str, Any]:
         """The same training as the API server returns it."""
@@ -194,10 +188,10 @@ class Cluster:
             PluginError: The caller may not read it, or it is of another version.
         """
         data = self.config_map(namespace, QUOTA)
-        if data is None or QUOTA_ENTRY not in data:
+        if data is None or DATA_KEY not in data:
             return None
         try:
-            return parse(data[QUOTA_ENTRY])
+            return parse(data[DATA_KEY])
         except ValueError as error:
             raise PluginError(f"ConfigMap {namespace}/{QUOTA} cannot be read: {error}.") from error
 
@@ -260,6 +254,18 @@ class Cluster:
                 f"cannot {what}: the API server at {self._api.configuration.host} does not "
                 f"answer ({reason})"
             ) from error
+
+
+def read_training(raw: dict[str, Any]) -> Training:
+    """The training that the API server has returned.
+
+    Raises:
+        PluginError: Too little of the resource can be read.
+    """
+    try:
+        return parse_training(raw)
+    except UnreadableError as error:
+        raise PluginError(f"{error}. Update the plugin, or correct the resource.") from error
 
 
 def _parsed(raw: dict[str, Any]) -> Training | None:

@@ -1,13 +1,11 @@
 """The ConfigMap with the quota left, in the operator's namespace."""
 
 from scriptix_operator.api.names import MANAGED_BY, MANAGED_BY_LABEL
+from scriptix_operator.core.scheduling.quota_document import DATA_KEY
 from scriptix_operator.kube.api import CONFIG_MAPS, Json, KubeApi, map_of
 from scriptix_operator.kube.errors import GoneError, translated
 
-__all__ = ["ENTRY", "QuotaConfigMap"]
-
-ENTRY = "quota.json"
-"""The key of the ConfigMap's data."""
+__all__ = ["QuotaConfigMap"]
 
 
 class QuotaConfigMap:
@@ -34,7 +32,7 @@ class QuotaConfigMap:
         try:
             with translated(f"get {self._what}"):
                 found = await self._api.get(CONFIG_MAPS.path(self._namespace, self._name))
-                return map_of(found, "data").get(ENTRY)
+                return map_of(found, "data").get(DATA_KEY)
         except GoneError:
             return None
 
@@ -46,7 +44,7 @@ class QuotaConfigMap:
         """
         # Without a resourceVersion: only the leader writes, and an edit by others is of no use.
         metadata: Json = {"name": self._name, "labels": {MANAGED_BY_LABEL: MANAGED_BY}}
-        body: Json = {"metadata": metadata, "data": {ENTRY: text}}
+        body: Json = {"metadata": metadata, "data": {DATA_KEY: text}}
         try:
             with translated(f"write {self._what}"):
                 await self._api.replace(CONFIG_MAPS.path(self._namespace, self._name), body)

@@ -16,8 +16,10 @@ from scriptix_operator.api.times import Time
 from scriptix_operator.core.ratelimit.limits import format_duration
 from scriptix_operator.core.scheduling.key_scheduler import KeyScheduler
 
-__all__ = ["VERSION", "QuotaDocument", "dump", "parse", "quota_document"]
+__all__ = ["DATA_KEY", "VERSION", "QuotaDocument", "dump", "parse", "quota_document"]
 
+DATA_KEY = "quota.json"
+"""The key of the document in the ConfigMap's data."""
 VERSION = 1
 """Grows when a reader of the former version would misread the document."""
 MAX_KEYS = 200
